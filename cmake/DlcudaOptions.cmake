@@ -1,0 +1,44 @@
+# What can be switched, and the flags that hold for all of our own code.
+
+set(DLCUDA_CUDA "AUTO" CACHE STRING "Build the CUDA backend: AUTO (if everything is found), ON, OFF")
+set_property(CACHE DLCUDA_CUDA PROPERTY STRINGS AUTO ON OFF)
+option(DLCUDA_TESTS "Build the tests, the host shim among them" ON)
+option(DLCUDA_BENCHMARKS "Build the benchmarks" ON)
+set(DLCUDA_SANITIZE "" CACHE STRING "Sanitizers for everything that is built, e.g. address,undefined")
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_CUDA_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+set(CMAKE_LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/lib")
+set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/lib")
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Release, RelWithDebInfo, Debug" FORCE)
+endif()
+
+find_program(DLCUDA_CCACHE ccache)
+if(DLCUDA_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${DLCUDA_CCACHE}")
+  set(CMAKE_CUDA_COMPILER_LAUNCHER "${DLCUDA_CCACHE}")
+endif()
+
+# Headers are included as "dlcuda/core/tensor.h", in the tree as after installation.
+file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/include")
+file(CREATE_LINK "${CMAKE_SOURCE_DIR}" "${CMAKE_BINARY_DIR}/include/dlcuda" SYMBOLIC)
+
+# Warnings are errors in our own code; headers of others come in as SYSTEM.
+add_library(dlcuda_flags INTERFACE)
+target_include_directories(dlcuda_flags INTERFACE "${CMAKE_BINARY_DIR}/include")
+target_compile_options(
+  dlcuda_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Werror -Wno-unknown-pragmas
+                         -ffp-contract=off>)
+if(DLCUDA_SANITIZE)
+  set(sanitize -fsanitize=${DLCUDA_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:${sanitize}>")
+  add_link_options(${sanitize})
+endif()

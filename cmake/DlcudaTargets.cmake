@@ -1,0 +1,107 @@
+# The library is assembled from object libraries, so that the same host objects serve three backends:
+#
+#   dlcuda_host    everything that runs on the CPU, without conditional compilation
+#   dlcuda_device  the CUDA side: real .cu files, or the stub that throws "built without CUDA"
+#   (tests/hostcuda adds a third: the same .cu files compiled by the host compiler against a shim)
+#
+# Folders add to them with the functions below.
+
+add_library(dlcuda_host OBJECT)
+add_library(dlcuda_device OBJECT)
+set(DLCUDA_PRIVATE_LIBS OpenMP::OpenMP_CXX Threads::Threads fmt::fmt ZLIB::ZLIB dlcuda_dnnl ${CMAKE_DL_LIBS})
+
+foreach(target dlcuda_host dlcuda_device)
+  target_link_libraries(
+    ${target} PRIVATE dlcuda_flags ${DLCUDA_PRIVATE_LIBS} nlohmann_json::nlohmann_json CLI11::CLI11)
+endforeach()
+set_property(GLOBAL PROPERTY DLCUDA_DEVICE_SOURCES "")
+
+# dlcuda_sources(a.cpp ...): host code.
+function(dlcuda_sources)
+  target_sources(dlcuda_host PRIVATE ${ARGN})
+endfunction()
+
+# dlcuda_loop_sources(a.cpp ...): CPU loops, built once for each x86-64 level in a namespace of its own (v2, v3, v4);
+# core/isa.h chooses at run time.
+function(dlcuda_loop_sources)
+  foreach(level v2 v3 v4)
+    if(NOT TARGET dlcuda_loops_${level})
+      add_library(dlcuda_loops_${level} OBJECT)
+      target_link_libraries(dlcuda_loops_${level} PRIVATE dlcuda_flags OpenMP::OpenMP_CXX)
+      target_compile_definitions(dlcuda_loops_${level} PRIVATE DLCUDA_ISA=${level})
+      target_compile_options(dlcuda_loops_${level} PRIVATE -march=x86-64-${level} -fno-math-errno -fno-trapping-math)
+      if(level STREQUAL "v4")
+        target_compile_options(dlcuda_loops_${level} PRIVATE -mprefer-vector-width=512)
+      endif()
+      if(CMAKE_BUILD_TYPE STREQUAL "Release")
+        target_compile_options(dlcuda_loops_${level} PRIVATE -O3)
+      endif()
+      set_property(GLOBAL APPEND PROPERTY DLCUDA_OBJECT_TARGETS dlcuda_loops_${level})
+    endif()
+    target_sources(dlcuda_loops_${level} PRIVATE ${ARGN})
+  endforeach()
+endfunction()
+
+# dlcuda_device_sources(a.cu b.cpp ... [LIBRARY d.cpp ...] [STUB e.cpp ...])
+#   plain sources: compiled by nvcc (or as C++ with CUDA's headers), and again by the host compiler
+#   against the shim in tests/hostcuda
+#   LIBRARY: calls cuDNN or cuBLASLt; the shim replaces it by naive loops of the same stem
+#   STUB: used instead of all of them when CUDA is off
+function(dlcuda_device_sources)
+  cmake_parse_arguments(arg "" "" "LIBRARY;STUB" ${ARGN})
+  list(TRANSFORM arg_UNPARSED_ARGUMENTS PREPEND "${CMAKE_CURRENT_SOURCE_DIR}/")
+  set_property(GLOBAL APPEND PROPERTY DLCUDA_DEVICE_SOURCES ${arg_UNPARSED_ARGUMENTS})
+  if(DLCUDA_WITH_CUDA)
+    list(TRANSFORM arg_LIBRARY PREPEND "${CMAKE_CURRENT_SOURCE_DIR}/")
+    target_sources(dlcuda_device PRIVATE ${arg_UNPARSED_ARGUMENTS} ${arg_LIBRARY})
+  else()
+    list(TRANSFORM arg_STUB PREPEND "${CMAKE_CURRENT_SOURCE_DIR}/")
+    target_sources(dlcuda_device PRIVATE ${arg_STUB})
+  endif()
+endfunction()
+
+if(DLCUDA_WITH_CUDA)
+  target_include_directories(dlcuda_device SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS} ${CUDNN_INCLUDE_DIR}
+                                                          ${CUBLASLT_INCLUDE_DIR} ${CUDNN_FRONTEND_INCLUDE_DIR})
+  target_compile_options(
+    dlcuda_device PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr --expt-extended-lambda -lineinfo
+                          -Xcompiler=-Wall,-Wextra,-Werror>)
+  list(APPEND DLCUDA_PRIVATE_LIBS CUDA::cudart_static)
+endif()
+
+# Called once all folders have added their sources.
+function(dlcuda_finish_library)
+  get_property(objects GLOBAL PROPERTY DLCUDA_OBJECT_TARGETS)
+  list(REMOVE_DUPLICATES objects)
+  set(host_objects $<TARGET_OBJECTS:dlcuda_host>)
+  foreach(target ${objects})
+    list(APPEND host_objects $<TARGET_OBJECTS:${target}>)
+  endforeach()
+  set_property(GLOBAL PROPERTY DLCUDA_HOST_OBJECTS ${host_objects})
+
+  add_library(dlcuda SHARED ${host_objects} $<TARGET_OBJECTS:dlcuda_device>)
+  add_library(dlcuda_static STATIC ${host_objects} $<TARGET_OBJECTS:dlcuda_device>)
+  set_target_properties(dlcuda PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}
+                                          LINKER_LANGUAGE CXX)
+  set_target_properties(dlcuda_static PROPERTIES OUTPUT_NAME dlcuda LINKER_LANGUAGE CXX EXPORT_NAME static)
+  target_link_libraries(dlcuda PRIVATE ${DLCUDA_PRIVATE_LIBS})
+  target_link_libraries(dlcuda_static PRIVATE ${DLCUDA_PRIVATE_LIBS})
+  foreach(target dlcuda dlcuda_static)
+    target_compile_features(${target} PUBLIC cxx_std_20)
+    target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${CMAKE_BINARY_DIR}/include>
+                                                $<INSTALL_INTERFACE:include>)
+  endforeach()
+  add_library(dlcuda::dlcuda ALIAS dlcuda)
+  add_library(dlcuda::static ALIAS dlcuda_static)
+endfunction()
+
+# dlcuda_tool(name a.cpp ...): a program of ours, linked with the library as it is installed. Its sources are kept in
+# a global property, so that the host shim can link the same program a second time.
+function(dlcuda_tool name)
+  list(TRANSFORM ARGN PREPEND "${CMAKE_CURRENT_SOURCE_DIR}/" OUTPUT_VARIABLE sources)
+  add_executable(${name} ${sources})
+  target_link_libraries(${name} PRIVATE dlcuda_flags dlcuda fmt::fmt CLI11::CLI11 nlohmann_json::nlohmann_json)
+  set_property(GLOBAL APPEND PROPERTY DLCUDA_TOOLS ${name})
+  set_property(GLOBAL PROPERTY DLCUDA_TOOL_${name} ${sources})
+  install(TARGETS ${name} RUNTIME DESTINATION bin)
+endfunction()
