@@ -1,0 +1,14 @@
+// Which build of the CPU loops runs: x86-64-v2, v3 (AVX2) or v4 (AVX-512), chosen once per process.
+#pragma once
+
+#include "dlcuda/core/macros.h"
+
+namespace dlcuda DLCUDA_API {
+
+enum class Isa { V2, V3, V4 };
+
+/// The best level that this processor and its operating system support; DLCUDA_ISA=v2|v3|v4 lowers it.
+Isa cpu_isa();
+const char* to_string(Isa isa);
+
+}  // namespace dlcuda

@@ -1,0 +1,13 @@
+// Threads of the CPU backend. Work is cut the same way for the same thread count, so results repeat bit for bit.
+#pragma once
+
+#include "dlcuda/core/macros.h"
+
+namespace dlcuda DLCUDA_API {
+
+/// Threads that CPU operations use; at first the cores this process may run on.
+int num_threads();
+/// Throws ArgumentError unless count >= 1.
+void set_num_threads(int count);
+
+}  // namespace dlcuda
