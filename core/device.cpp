@@ -25,8 +25,8 @@ DeviceChoice choose_device(std::string_view name, bool require_gpu) {
     if (!rest.empty()) {
       const auto* end = rest.data() + rest.size();
       const auto parsed = std::from_chars(rest.data() + 1, end, index);
-      DLCUDA_CHECK(rest[0] == ':' && parsed.ec == std::errc() && parsed.ptr == end && index >= 0, ArgumentError,
-                   "unknown device '{}': expected auto, cpu, cuda or cuda:<index>", name);
+      DLCUDA_CHECK(rest[0] == ':' && parsed.ec == std::errc() && parsed.ptr == end && index >= 0,
+                   ArgumentError, "unknown device '{}': expected auto, cpu, cuda or cuda:<index>", name);
     }
   } else {
     DLCUDA_CHECK(name == "cpu" || name == "auto", ArgumentError,
@@ -43,8 +43,10 @@ DeviceChoice choose_device(std::string_view name, bool require_gpu) {
   }
   if (!want_cuda) return {Device::cpu(), fmt::format("cpu ({})", found.reason)};
   if (found.count == 0) {
-    DLCUDA_THROW(DeviceError, "no CUDA device: looked for {}; found: {}. Use --device cpu, or --device auto to take "
-                 "what is there", found.looked_for, found.reason);
+    DLCUDA_THROW(DeviceError,
+                 "no CUDA device: looked for {}; found: {}. Use --device cpu, or --device auto to take "
+                 "what is there",
+                 found.looked_for, found.reason);
   }
   DLCUDA_THROW(DeviceError, "no device cuda:{}: found {} CUDA device(s): {}", index, found.count,
                fmt::join(found.names, "; "));

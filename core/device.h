@@ -29,8 +29,8 @@ std::string to_string(Device device);
 /// What asking for CUDA devices gave. Asked once per process.
 struct CudaProbe {
   int count = 0;
-  std::string reason;  ///< when count is 0: "no CUDA driver found", "built without CUDA", ...
-  std::string looked_for;  ///< what was looked for, for the error message of --device cuda
+  std::string reason;              ///< when count is 0: "no CUDA driver found", "built without CUDA", ...
+  std::string looked_for;          ///< what was looked for, for the error message of --device cuda
   std::vector<std::string> names;  ///< "NVIDIA H200 (compute capability 9.0, 141 GB)", one for each device
 };
 const CudaProbe& cuda_probe();
@@ -40,8 +40,8 @@ struct DeviceChoice {
   Device device;
   std::string description;  ///< "cpu (no CUDA driver found)", "cuda:0 (NVIDIA H200, ...)"
 };
-/// "auto" takes the first CUDA device if there is one. Throws ArgumentError for another word, DeviceError when CUDA is
-/// asked for (or required) and missing; the message says what was looked for and what was found.
+/// "auto" takes the first CUDA device if there is one. Throws ArgumentError for another word, DeviceError
+/// when CUDA is asked for (or required) and missing; the message says what was looked for and what was found.
 DeviceChoice choose_device(std::string_view name, bool require_gpu = false);
 
-}  // namespace dlcuda
+}  // namespace DLCUDA_API

@@ -30,7 +30,8 @@ DType parse_dtype(std::string_view text) {
   for (const auto& [value, name] : kNames) {
     if (name == text) return value;
   }
-  DLCUDA_THROW(ArgumentError, "unknown dtype '{}': expected one of f32, f64, f16, bf16, i32, i64, u8, bool", text);
+  DLCUDA_THROW(ArgumentError, "unknown dtype '{}': expected one of f32, f64, f16, bf16, i32, i64, u8, bool",
+               text);
 }
 
 }  // namespace dlcuda

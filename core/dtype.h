@@ -17,13 +17,17 @@ enum class DType : std::uint8_t { F32, F64, F16, BF16, I32, I64, U8, Bool };
 constexpr std::size_t size_of(DType dtype) {
   switch (dtype) {
     case DType::F64:
-    case DType::I64: return 8;
+    case DType::I64:
+      return 8;
     case DType::F32:
-    case DType::I32: return 4;
+    case DType::I32:
+      return 4;
     case DType::F16:
-    case DType::BF16: return 2;
+    case DType::BF16:
+      return 2;
     case DType::U8:
-    case DType::Bool: return 1;
+    case DType::Bool:
+      return 1;
   }
   return 0;
 }
@@ -87,20 +91,41 @@ struct Half {
 
 /// dtype_of<float> == DType::F32, and so on.
 template <typename T>
-inline constexpr DType dtype_of = [] { static_assert(sizeof(T) == 0, "not an element type"); return DType::F32; }();
-template <> inline constexpr DType dtype_of<float> = DType::F32;
-template <> inline constexpr DType dtype_of<double> = DType::F64;
-template <> inline constexpr DType dtype_of<Half> = DType::F16;
-template <> inline constexpr DType dtype_of<BFloat16> = DType::BF16;
-template <> inline constexpr DType dtype_of<std::int32_t> = DType::I32;
-template <> inline constexpr DType dtype_of<std::int64_t> = DType::I64;
-template <> inline constexpr DType dtype_of<std::uint8_t> = DType::U8;
-template <> inline constexpr DType dtype_of<bool> = DType::Bool;
+inline constexpr DType dtype_of = [] {
+  static_assert(sizeof(T) == 0, "not an element type");
+  return DType::F32;
+}();
+template <>
+inline constexpr DType dtype_of<float> = DType::F32;
+template <>
+inline constexpr DType dtype_of<double> = DType::F64;
+template <>
+inline constexpr DType dtype_of<Half> = DType::F16;
+template <>
+inline constexpr DType dtype_of<BFloat16> = DType::BF16;
+template <>
+inline constexpr DType dtype_of<std::int32_t> = DType::I32;
+template <>
+inline constexpr DType dtype_of<std::int64_t> = DType::I64;
+template <>
+inline constexpr DType dtype_of<std::uint8_t> = DType::U8;
+template <>
+inline constexpr DType dtype_of<bool> = DType::Bool;
 
 /// The type in which arithmetic on T is done: f32 for the 16-bit formats.
-template <typename T> struct ComputeType { using type = T; };
-template <> struct ComputeType<Half> { using type = float; };
-template <> struct ComputeType<BFloat16> { using type = float; };
-template <typename T> using compute_t = typename ComputeType<T>::type;
+template <typename T>
+struct ComputeType {
+  using type = T;
+};
+template <>
+struct ComputeType<Half> {
+  using type = float;
+};
+template <>
+struct ComputeType<BFloat16> {
+  using type = float;
+};
+template <typename T>
+using compute_t = typename ComputeType<T>::type;
 
-}  // namespace dlcuda
+}  // namespace DLCUDA_API

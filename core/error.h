@@ -1,4 +1,5 @@
-// The errors that the library throws. Each says what happened, where, what was expected, what came, how to fix it.
+// The errors that the library throws. Each says what happened, where, what was expected, what came, how to
+// fix it.
 #pragma once
 
 #include <cstddef>
@@ -74,4 +75,4 @@ class ArgumentError : public Error {
   using Error::Error;
 };
 
-}  // namespace dlcuda
+}  // namespace DLCUDA_API

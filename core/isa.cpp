@@ -35,9 +35,12 @@ Isa cpu_isa() {
 
 const char* to_string(Isa isa) {
   switch (isa) {
-    case Isa::V4: return "x86-64-v4";
-    case Isa::V3: return "x86-64-v3";
-    case Isa::V2: return "x86-64-v2";
+    case Isa::V4:
+      return "x86-64-v4";
+    case Isa::V3:
+      return "x86-64-v3";
+    case Isa::V2:
+      return "x86-64-v2";
   }
   return "unknown";
 }

@@ -14,7 +14,8 @@ namespace {
 CudaProbe probe() {
   CudaProbe result;
   result.reason = "built without CUDA";
-  result.looked_for = "a CUDA backend in this build of libdlcuda (DLCUDA_CUDA was off, or no toolkit was found)";
+  result.looked_for =
+      "a CUDA backend in this build of libdlcuda (DLCUDA_CUDA was off, or no toolkit was found)";
   return result;
 }
 

@@ -1,4 +1,5 @@
-// Threads of the CPU backend. Work is cut the same way for the same thread count, so results repeat bit for bit.
+// Threads of the CPU backend. Work is cut the same way for the same thread count, so results repeat bit for
+// bit.
 #pragma once
 
 #include "dlcuda/core/macros.h"
@@ -10,4 +11,4 @@ int num_threads();
 /// Throws ArgumentError unless count >= 1.
 void set_num_threads(int count);
 
-}  // namespace dlcuda
+}  // namespace DLCUDA_API

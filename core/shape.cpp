@@ -7,8 +7,8 @@
 namespace dlcuda {
 
 Shape::Shape(std::span<const std::int64_t> extents) : rank_(int(extents.size())) {
-  DLCUDA_CHECK(extents.size() <= std::size_t(kMaxRank), ShapeError, "a shape has at most {} axes, got {}", kMaxRank,
-               extents.size());
+  DLCUDA_CHECK(extents.size() <= std::size_t(kMaxRank), ShapeError, "a shape has at most {} axes, got {}",
+               kMaxRank, extents.size());
   std::copy(extents.begin(), extents.end(), extents_.begin());
   for (const auto extent : extents) {
     DLCUDA_CHECK(extent >= 0, ShapeError, "a shape has no negative extents, got {}", extent);
@@ -19,13 +19,14 @@ Shape::Shape(std::span<const std::int64_t> extents) : rank_(int(extents.size()))
 
 std::int64_t Shape::operator[](int axis) const {
   const int from_front = axis < 0 ? axis + rank_ : axis;
-  DLCUDA_CHECK(from_front >= 0 && from_front < rank_, ShapeError, "axis {} is out of range for shape {}", axis,
-               to_string(*this));
+  DLCUDA_CHECK(from_front >= 0 && from_front < rank_, ShapeError, "axis {} is out of range for shape {}",
+               axis, to_string(*this));
   return extents_[from_front];
 }
 
 bool Shape::operator==(const Shape& other) const noexcept {
-  return rank_ == other.rank_ && std::equal(extents_.begin(), extents_.begin() + rank_, other.extents_.begin());
+  return rank_ == other.rank_ &&
+         std::equal(extents_.begin(), extents_.begin() + rank_, other.extents_.begin());
 }
 
 Strides dense_strides(const Shape& shape, MemoryFormat format) {

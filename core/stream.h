@@ -1,5 +1,5 @@
-// Streams and events. A stream is a handle that can be borrowed from the application; on the CPU it is always the
-// one default stream, on which everything has finished when a call returns.
+// Streams and events. A stream is a handle that can be borrowed from the application; on the CPU it is always
+// the one default stream, on which everything has finished when a call returns.
 #pragma once
 
 #include <cstdint>
@@ -24,9 +24,7 @@ class Stream {
   void* native() const { return native_.get(); }
   /// Waits for all work on the stream; reports errors of earlier launches as DeviceError.
   void synchronize() const;
-  bool operator==(const Stream& other) const {
-    return device_ == other.device_ && native_ == other.native_;
-  }
+  bool operator==(const Stream& other) const { return device_ == other.device_ && native_ == other.native_; }
 
  private:
   Device device_;
@@ -66,4 +64,4 @@ class Event {
   std::shared_ptr<void> native_;
 };
 
-}  // namespace dlcuda
+}  // namespace DLCUDA_API

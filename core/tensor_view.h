@@ -27,4 +27,4 @@ struct TensorView {
   }
 };
 
-}  // namespace dlcuda
+}  // namespace DLCUDA_API

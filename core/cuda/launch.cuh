@@ -1,5 +1,5 @@
-// The one way in which kernels are launched, the error checks of CUDA calls, and small helpers that kernels share.
-// The host shim (tests/hostcuda) compiles this very file against its own <cuda_runtime.h>.
+// The one way in which kernels are launched, the error checks of CUDA calls, and small helpers that kernels
+// share. The host shim (tests/hostcuda) compiles this very file against its own <cuda_runtime.h>.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -30,8 +30,8 @@ void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 blo
   config.blockDim = block;
   config.dynamicSmemBytes = shared_bytes;
   config.stream = stream;
-  check(cudaLaunchKernelEx(&config, kernel, Parameters(std::forward<Arguments>(arguments))...), name, __FILE__,
-        __LINE__);
+  check(cudaLaunchKernelEx(&config, kernel, Parameters(std::forward<Arguments>(arguments))...), name,
+        __FILE__, __LINE__);
 }
 
 }  // namespace dlcuda::cuda

@@ -1,5 +1,6 @@
-// The small part of the CUDA runtime that host code needs, without CUDA's headers. runtime.cpp implements it with
-// cudart, core/no_cuda.cpp throws DeviceError("built without CUDA"). All functions take the device explicitly.
+// The small part of the CUDA runtime that host code needs, without CUDA's headers. runtime.cpp implements it
+// with cudart, core/no_cuda.cpp throws DeviceError("built without CUDA"). All functions take the device
+// explicitly.
 #pragma once
 
 #include <cstddef>
@@ -19,12 +20,12 @@ void deallocate_pinned(void* pointer) noexcept;
 /// Free and total bytes of a device.
 void memory_info(int device, std::size_t* free_bytes, std::size_t* total_bytes);
 
-/// Copies between any two of host and device memory, in stream order. From or to pageable host memory the call
-/// returns only when the host side may be reused.
+/// Copies between any two of host and device memory, in stream order. From or to pageable host memory the
+/// call returns only when the host side may be reused.
 void copy(int device, void* to, const void* from, std::size_t bytes, void* stream);
 /// Rows of `width` bytes, `*_pitch` bytes apart.
-void copy_2d(int device, void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch, std::size_t width,
-             std::size_t rows, void* stream);
+void copy_2d(int device, void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch,
+             std::size_t width, std::size_t rows, void* stream);
 void fill_bytes(int device, void* pointer, unsigned char value, std::size_t bytes, void* stream);
 
 void* create_stream(int device);

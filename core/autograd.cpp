@@ -1,0 +1,242 @@
+#include "dlcuda/core/autograd.h"
+
+#include <algorithm>
+#include <atomic>
+#include <queue>
+#include <unordered_map>
+
+#include "dlcuda/core/check.h"
+
+namespace dlcuda::kernels {
+// The one call from core up into kernels: sums of gradients. Returns into + x, in place when `into` is not
+// shared.
+Tensor sum_gradients(Tensor into, const Tensor& x);
+}  // namespace dlcuda::kernels
+
+namespace dlcuda::autograd {
+namespace {
+
+thread_local bool recording = true;
+thread_local std::uint64_t current_stamp = 0;
+std::atomic<std::uint64_t> stamps{0};
+std::atomic<std::uint64_t> sequences{0};
+
+}  // namespace
+
+/// Where the gradient of one input goes: to the node that computed it, or to a leaf.
+struct Edge {
+  std::shared_ptr<Node> node;
+  Tensor leaf;
+};
+
+class Node {
+ public:
+  Node(const char* name, const Tensor& output, std::vector<Edge> edges, std::uint32_t needed,
+       BackwardFunction backward)
+      : name_(name),
+        sequence_(++sequences),
+        shape_(output.shape()),
+        dtype_(output.dtype()),
+        edges_(std::move(edges)),
+        needed_(needed),
+        backward_(std::move(backward)) {}
+
+  // A chain of nodes is taken apart with a list of its own: the default destructor would recurse once a node.
+  ~Node() { release(); }
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  void release() {
+    backward_ = nullptr;
+    std::vector<Edge> pending = std::move(edges_);
+    edges_.clear();
+    while (!pending.empty()) {
+      const Edge edge = std::move(pending.back());
+      pending.pop_back();
+      if (edge.node && edge.node.use_count() == 1) {
+        auto& inner = edge.node->edges_;
+        pending.insert(pending.end(), std::make_move_iterator(inner.begin()),
+                       std::make_move_iterator(inner.end()));
+        inner.clear();
+      }
+    }
+  }
+
+  const char* name() const { return name_; }
+  std::uint64_t sequence() const { return sequence_; }
+  const std::vector<Edge>& edges() const { return edges_; }
+  bool freed() const { return backward_ == nullptr; }
+
+  std::vector<Tensor> run(const Tensor& grad) const {
+    auto gradients = backward_(BackwardContext{grad, needed_});
+    DLCUDA_CHECK(gradients.size() == edges_.size(), Error, "{}: backward gave {} gradients for {} inputs",
+                 name_, gradients.size(), edges_.size());
+    return gradients;
+  }
+
+  void check_gradient(const Tensor& grad) const {
+    DLCUDA_CHECK(grad.shape() == shape_, ShapeError,
+                 "gradient for the output of {}: expected shape {}, got {}", name_, to_string(shape_),
+                 to_string(grad.shape()));
+    DLCUDA_CHECK(grad.dtype() == dtype_, DTypeError, "gradient for the output of {}: expected {}, got {}",
+                 name_, to_string(dtype_), to_string(grad.dtype()));
+  }
+
+ private:
+  const char* name_;
+  std::uint64_t sequence_;
+  Shape shape_;
+  DType dtype_;
+  std::vector<Edge> edges_;
+  std::uint32_t needed_;
+  BackwardFunction backward_;
+};
+
+namespace {
+
+void write_leaf(const Tensor& leaf, Tensor grad) {
+  Meta& meta = leaf.meta();
+  DLCUDA_CHECK(grad.shape() == leaf.shape(), ShapeError, "gradient of a leaf: expected shape {}, got {}",
+               to_string(leaf.shape()), to_string(grad.shape()));
+  DLCUDA_CHECK(grad.dtype() == leaf.dtype(), DTypeError, "gradient of a leaf: expected {}, got {}",
+               to_string(leaf.dtype()), to_string(grad.dtype()));
+  if (meta.grad_stamp == current_stamp && meta.grad.defined()) {
+    meta.grad = kernels::sum_gradients(std::move(meta.grad), grad);
+  } else {
+    // The first write of a step takes the buffer over: nothing is cleared and nothing copied, unless it is
+    // shared.
+    meta.grad = grad.unique() ? std::move(grad) : grad.clone();
+  }
+  meta.grad_stamp = current_stamp;
+}
+
+/// Gradients on their way, newest node first.
+class PendingGradients {
+ public:
+  void add(const std::shared_ptr<Node>& node, Tensor grad) {
+    DLCUDA_CHECK(
+        !node->freed(), Error,
+        "{}: backward through a graph that was freed by an earlier backward(); compute the loss again",
+        node->name());
+    node->check_gradient(grad);
+    const auto [entry, fresh] = gradients_.try_emplace(node.get(), Tensor());
+    if (fresh) {
+      entry->second = std::move(grad);
+      order_.push({node->sequence(), node});
+    } else {
+      entry->second = kernels::sum_gradients(std::move(entry->second), grad);
+    }
+  }
+
+  bool empty() const { return order_.empty(); }
+
+  std::pair<std::shared_ptr<Node>, Tensor> take_newest() {
+    auto node = order_.top().second;
+    order_.pop();
+    auto found = gradients_.find(node.get());
+    Tensor grad = std::move(found->second);
+    gradients_.erase(found);
+    return {std::move(node), std::move(grad)};
+  }
+
+ private:
+  using Entry = std::pair<std::uint64_t, std::shared_ptr<Node>>;
+  std::unordered_map<const Node*, Tensor> gradients_;
+  std::priority_queue<Entry> order_;
+};
+
+}  // namespace
+
+bool grad_enabled() { return recording; }
+NoGrad::NoGrad() : previous_(recording) { recording = false; }
+NoGrad::~NoGrad() { recording = previous_; }
+
+std::uint64_t latest_stamp() { return stamps.load(); }
+
+bool any_requires_grad(std::initializer_list<Tensor> inputs) {
+  return recording && std::any_of(inputs.begin(), inputs.end(), [](const Tensor& input) {
+           return input.defined() && input.requires_grad();
+         });
+}
+
+Tensor record(const char* name, Tensor output, std::initializer_list<Tensor> inputs,
+              BackwardFunction backward) {
+  if (!any_requires_grad(inputs)) return output;
+  DLCUDA_CHECK(inputs.size() <= 32, Error, "{}: a node has at most 32 inputs, got {}", name, inputs.size());
+  std::vector<Edge> edges;
+  edges.reserve(inputs.size());
+  std::uint32_t needed = 0;
+  for (const Tensor& input : inputs) {
+    Edge edge;
+    if (input.defined() && input.requires_grad()) {
+      needed |= 1u << edges.size();
+      if (input.meta().node) {
+        edge.node = input.meta().node;
+      } else {
+        edge.leaf = input;
+      }
+    }
+    edges.push_back(std::move(edge));
+  }
+  Meta& meta = output.meta();
+  meta.requires_grad = true;
+  meta.node = std::make_shared<Node>(name, output, std::move(edges), needed, std::move(backward));
+  return output;
+}
+
+Saved::Saved(const Tensor& tensor) : tensor_(tensor.defined() ? tensor.detach() : tensor) {
+  if (tensor_.defined()) version_ = tensor_.version();
+}
+
+const Tensor& Saved::get() const {
+  DLCUDA_CHECK(
+      !tensor_.defined() || tensor_.version() == version_, Error,
+      "a tensor of shape {} that the backward pass needs was changed in place after the forward pass "
+      "(version {}, saved at {}): change a clone() instead",
+      to_string(tensor_.shape()), tensor_.version(), version_);
+  return tensor_;
+}
+
+}  // namespace dlcuda::autograd
+
+namespace dlcuda {
+
+void Tensor::backward(GradientMode mode) const {
+  using namespace autograd;
+  DLCUDA_CHECK(requires_grad(), Error,
+               "backward: this tensor was not computed from any leaf that requires a gradient, or was "
+               "computed under NoGrad");
+  DLCUDA_CHECK(numel() == 1, ShapeError, "backward: expected a scalar, got shape {}; reduce it first",
+               to_string(shape()));
+  DLCUDA_CHECK(dtype() == DType::F32 || dtype() == DType::F64, DTypeError,
+               "backward: expected f32 or f64, got {}", to_string(dtype()));
+  if (mode == GradientMode::Overwrite || current_stamp == 0) current_stamp = ++stamps;
+
+  NoGrad no_grad;
+  const Tensor one =
+      (dtype() == DType::F64 ? Tensor::scalar(1.0) : Tensor::scalar(1.0f)).view(shape()).to(device());
+  if (!meta().node) {
+    write_leaf(*this, one);
+    return;
+  }
+  PendingGradients pending;
+  pending.add(meta().node, one);
+  while (!pending.empty()) {
+    auto [node, grad] = pending.take_newest();
+    auto gradients = node->run(grad);
+    grad = Tensor();
+    const auto& edges = node->edges();
+    for (std::size_t i = 0; i < edges.size(); ++i) {
+      if (!edges[i].node && !edges[i].leaf.defined()) continue;
+      if (!gradients[i].defined()) continue;
+      if (edges[i].node) {
+        pending.add(edges[i].node, std::move(gradients[i]));
+      } else {
+        write_leaf(edges[i].leaf, std::move(gradients[i]));
+      }
+    }
+    node->release();
+  }
+}
+
+}  // namespace dlcuda

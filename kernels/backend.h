@@ -1,0 +1,74 @@
+// How an operation reaches its CPU and CUDA twins.
+//
+// A family's header declares its public functions on Tensors (they check, allocate and dispatch) and its
+// backend functions on TensorViews (they compute). The latter exist once for each backend:
+//
+//   DLCUDA_BACKENDS(void conv2d_forward(...);)       cpu:: calls oneDNN;   cuda:: calls cuDNN or our kernels
+//   DLCUDA_LOOP_BACKENDS(void relu_forward(...);)    cpu::v2, v3, v4:: our loops, built for three x86-64
+//   levels
+//
+// Backend functions trust their arguments: shapes, dtypes and devices agree, outputs are dense unless the
+// family's header says otherwise. CUDA ones work on the current device, on current_stream() of it.
+#pragma once
+
+#include "dlcuda/core/cuda/runtime.h"
+#include "dlcuda/core/isa.h"
+#include "dlcuda/core/tensor.h"
+
+#define DLCUDA_BACKENDS(...) \
+  namespace cpu {            \
+  __VA_ARGS__                \
+  }                          \
+  namespace cuda {           \
+  __VA_ARGS__                \
+  }
+
+#define DLCUDA_LOOP_BACKENDS(...) \
+  namespace cpu {                 \
+  namespace v2 {                  \
+  __VA_ARGS__                     \
+  }                               \
+  namespace v3 {                  \
+  __VA_ARGS__                     \
+  }                               \
+  namespace v4 {                  \
+  __VA_ARGS__                     \
+  }                               \
+  }                               \
+  namespace cuda {                \
+  __VA_ARGS__                     \
+  }
+
+/// DLCUDA_DISPATCH(x.device(), conv2d_forward(x.raw(), ...))
+#define DLCUDA_DISPATCH(where, ...)                            \
+  do {                                                         \
+    const ::dlcuda::Device device_ = (where);                  \
+    if (device_.is_cuda()) {                                   \
+      const ::dlcuda::cuda::DeviceScope scope_(device_.index); \
+      cuda::__VA_ARGS__;                                       \
+    } else {                                                   \
+      cpu::__VA_ARGS__;                                        \
+    }                                                          \
+  } while (false)
+
+/// The same for families whose CPU side is loops of our own.
+#define DLCUDA_DISPATCH_LOOPS(where, ...)                      \
+  do {                                                         \
+    const ::dlcuda::Device device_ = (where);                  \
+    if (device_.is_cuda()) {                                   \
+      const ::dlcuda::cuda::DeviceScope scope_(device_.index); \
+      cuda::__VA_ARGS__;                                       \
+    } else {                                                   \
+      switch (::dlcuda::cpu_isa()) {                           \
+        case ::dlcuda::Isa::V4:                                \
+          cpu::v4::__VA_ARGS__;                                \
+          break;                                               \
+        case ::dlcuda::Isa::V3:                                \
+          cpu::v3::__VA_ARGS__;                                \
+          break;                                               \
+        case ::dlcuda::Isa::V2:                                \
+          cpu::v2::__VA_ARGS__;                                \
+          break;                                               \
+      }                                                        \
+    }                                                          \
+  } while (false)

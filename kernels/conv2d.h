@@ -1,0 +1,49 @@
+// 2-D convolution (cross-correlation, as in all deep-learning libraries). CPU: oneDNN (f32, bf16; f16 through
+// f32) and a reference implementation (f64). CUDA: cuDNN.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "dlcuda/kernels/backend.h"
+
+namespace dlcuda {
+namespace kernels DLCUDA_API {
+
+struct Conv2dParams {
+  std::array<std::int64_t, 2> stride{1, 1};         ///< vertical, horizontal
+  std::array<std::int64_t, 4> padding{0, 0, 0, 0};  ///< zeros added at the top, left, bottom, right
+  std::array<std::int64_t, 2> dilation{1, 1};
+  std::int64_t groups = 1;
+};
+
+/// Output shape (N, O, OH, OW) for x (N, C, H, W) and weight (O, C / groups, KH, KW). Throws ShapeError for
+/// anything that does not fit together, naming the argument.
+Shape conv2d_shape(const Shape& x, const Shape& weight, const Conv2dParams& params);
+
+/// y[n, o] = bias[o] + sum over c, i, j of weight[o, c, i, j] * x[n, c, ...]; y takes x's format. `bias` may
+/// be undefined. Weight is contiguous (O, C / groups, KH, KW).
+Tensor conv2d_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params);
+
+/// Gradient with respect to x, of shape `x_shape`, in dy's format.
+Tensor conv2d_backward_data(const Tensor& dy, const Tensor& weight, const Shape& x_shape,
+                            const Conv2dParams& params);
+
+struct Conv2dWeightGradients {
+  Tensor weight;  ///< (O, C / groups, KH, KW), contiguous
+  Tensor bias;    ///< (O); undefined unless asked for
+};
+/// Gradients with respect to weight and, if `with_bias`, bias.
+Conv2dWeightGradients conv2d_backward_weight(const Tensor& x, const Tensor& dy, const Shape& weight_shape,
+                                             const Conv2dParams& params, bool with_bias);
+
+// x, y: dense in either format, both the same; weight: contiguous; a null pointer in bias.data means none.
+DLCUDA_BACKENDS(void conv2d_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,
+                                    const TensorView& y, const Conv2dParams& params);
+                void conv2d_backward_data(const TensorView& dy, const TensorView& weight,
+                                          const TensorView& dx, const Conv2dParams& params);
+                void conv2d_backward_weight(const TensorView& x, const TensorView& dy, const TensorView& dw,
+                                            const TensorView& db, const Conv2dParams& params);)
+
+}  // namespace DLCUDA_API
+}  // namespace dlcuda

@@ -1,0 +1,18 @@
+// Which elements dropout keeps: an integer comparison of Philox words, identical everywhere.
+#pragma once
+
+#include "dlcuda/core/philox.h"
+
+namespace dlcuda::functors {
+
+struct DropoutMask {
+  std::uint64_t key;
+  std::uint32_t ordinal, step;
+  std::uint64_t threshold;  ///< round(p * 2^32): words below it are dropped; 2^32 drops all
+
+  /// The four words of elements 4 * group .. 4 * group + 3.
+  DLCUDA_HD Philox4 words(std::uint64_t group) const { return philox4x32_10(key, group, ordinal, step); }
+  DLCUDA_HD bool keep(std::uint32_t word) const { return word >= threshold; }
+};
+
+}  // namespace dlcuda::functors
