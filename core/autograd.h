@@ -80,5 +80,5 @@ struct Meta {
   std::uint64_t grad_stamp = 0;
 };
 
-}  // namespace DLCUDA_API
+}  // namespace autograd
 }  // namespace dlcuda

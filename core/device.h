@@ -44,4 +44,4 @@ struct DeviceChoice {
 /// when CUDA is asked for (or required) and missing; the message says what was looked for and what was found.
 DeviceChoice choose_device(std::string_view name, bool require_gpu = false);
 
-}  // namespace DLCUDA_API
+}  // namespace dlcuda

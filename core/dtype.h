@@ -128,4 +128,4 @@ struct ComputeType<BFloat16> {
 template <typename T>
 using compute_t = typename ComputeType<T>::type;
 
-}  // namespace DLCUDA_API
+}  // namespace dlcuda

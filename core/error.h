@@ -75,4 +75,4 @@ class ArgumentError : public Error {
   using Error::Error;
 };
 
-}  // namespace DLCUDA_API
+}  // namespace dlcuda

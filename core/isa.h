@@ -11,4 +11,4 @@ enum class Isa { V2, V3, V4 };
 Isa cpu_isa();
 const char* to_string(Isa isa);
 
-}  // namespace DLCUDA_API
+}  // namespace dlcuda

@@ -11,4 +11,4 @@ int num_threads();
 /// Throws ArgumentError unless count >= 1.
 void set_num_threads(int count);
 
-}  // namespace DLCUDA_API
+}  // namespace dlcuda

@@ -48,4 +48,4 @@ constexpr std::uint64_t random_key(std::uint64_t seed, RandomDomain domain) {
   return seed ^ static_cast<std::uint64_t>(domain);
 }
 
-}  // namespace DLCUDA_API
+}  // namespace dlcuda

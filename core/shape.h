@@ -50,4 +50,4 @@ std::size_t checked_bytes(const Shape& shape, std::size_t element_size);
 std::string to_string(const Shape& shape);
 std::string to_string(MemoryFormat format);
 
-}  // namespace DLCUDA_API
+}  // namespace dlcuda

@@ -64,4 +64,4 @@ class Event {
   std::shared_ptr<void> native_;
 };
 
-}  // namespace DLCUDA_API
+}  // namespace dlcuda

@@ -171,4 +171,4 @@ class Tensor {
   std::shared_ptr<Impl> impl_;
 };
 
-}  // namespace DLCUDA_API
+}  // namespace dlcuda

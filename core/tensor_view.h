@@ -27,4 +27,4 @@ struct TensorView {
   }
 };
 
-}  // namespace DLCUDA_API
+}  // namespace dlcuda

@@ -28,5 +28,5 @@ DLCUDA_LOOP_BACKENDS(void activation_forward(const TensorView& x, const TensorVi
                      void activation_backward(const TensorView& dy, const TensorView& y, const TensorView& dx,
                                               const ActivationParams& params);)
 
-}  // namespace DLCUDA_API
+}  // namespace kernels
 }  // namespace dlcuda

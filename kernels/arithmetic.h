@@ -26,5 +26,5 @@ DLCUDA_LOOP_BACKENDS(void add(const TensorView& a, const TensorView& b, const Te
                      void fill(const TensorView& x, double value);
                      void advance_counter(const TensorView& counter, std::int64_t by);)
 
-}  // namespace DLCUDA_API
+}  // namespace kernels
 }  // namespace dlcuda

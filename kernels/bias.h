@@ -16,5 +16,5 @@ Tensor bias_backward(const Tensor& dy);
 DLCUDA_LOOP_BACKENDS(void bias_add(const TensorView& x, const TensorView& bias, const TensorView& y);
                      void bias_backward(const TensorView& dy, const TensorView& db);)
 
-}  // namespace DLCUDA_API
+}  // namespace kernels
 }  // namespace dlcuda

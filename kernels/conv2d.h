@@ -45,5 +45,5 @@ DLCUDA_BACKENDS(void conv2d_forward(const TensorView& x, const TensorView& weigh
                 void conv2d_backward_weight(const TensorView& x, const TensorView& dy, const TensorView& dw,
                                             const TensorView& db, const Conv2dParams& params);)
 
-}  // namespace DLCUDA_API
+}  // namespace kernels
 }  // namespace dlcuda

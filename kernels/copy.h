@@ -17,5 +17,5 @@ Tensor contiguous(const Tensor& x);
 // Same shape, any strides, any dtypes.
 DLCUDA_LOOP_BACKENDS(void copy(const TensorView& from, const TensorView& to);)
 
-}  // namespace DLCUDA_API
+}  // namespace kernels
 }  // namespace dlcuda

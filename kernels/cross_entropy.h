@@ -32,5 +32,5 @@ DLCUDA_LOOP_BACKENDS(void cross_entropy_forward(const TensorView& logits, const 
                      void classification_metrics(const TensorView& logits, const TensorView& labels,
                                                  const TensorView& loss, const TensorView& metrics);)
 
-}  // namespace DLCUDA_API
+}  // namespace kernels
 }  // namespace dlcuda

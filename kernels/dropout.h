@@ -18,5 +18,5 @@ Tensor dropout(const Tensor& x, const DropoutParams& params);
 
 DLCUDA_LOOP_BACKENDS(void dropout(const TensorView& x, const TensorView& y, const DropoutParams& params);)
 
-}  // namespace DLCUDA_API
+}  // namespace kernels
 }  // namespace dlcuda

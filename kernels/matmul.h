@@ -20,5 +20,5 @@ Tensor matmul(const Tensor& a, const Tensor& b, const Tensor& bias = {}, const M
 DLCUDA_BACKENDS(void matmul(const TensorView& a, const TensorView& b, const TensorView& bias,
                             const TensorView& out, const MatmulParams& params);)
 
-}  // namespace DLCUDA_API
+}  // namespace kernels
 }  // namespace dlcuda

@@ -43,5 +43,5 @@ DLCUDA_LOOP_BACKENDS(void avg_pool2d_forward(const TensorView& x, const TensorVi
                      void max_pool2d_backward(const TensorView& dy, const TensorView& indices,
                                               const TensorView& dx, const Pool2dParams& params);)
 
-}  // namespace DLCUDA_API
+}  // namespace kernels
 }  // namespace dlcuda

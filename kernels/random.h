@@ -50,5 +50,5 @@ void fill_uniform(Tensor& x, double low, double high, const RandomCall& call);
 /// uploaded.
 void fill_normal(Tensor& x, double mean, double deviation, const RandomCall& call);
 
-}  // namespace DLCUDA_API
+}  // namespace kernels
 }  // namespace dlcuda

@@ -29,5 +29,5 @@ DLCUDA_LOOP_BACKENDS(void reduce(const TensorView& x, const TensorView& y, Reduc
                      void reduce_backward(const TensorView& dy, const TensorView& dx, Reduction reduction);
                      void argmax(const TensorView& x, const TensorView& y);)
 
-}  // namespace DLCUDA_API
+}  // namespace kernels
 }  // namespace dlcuda

@@ -14,5 +14,5 @@ Tensor softmax_backward(const Tensor& dy, const Tensor& y);
 DLCUDA_LOOP_BACKENDS(void softmax_forward(const TensorView& x, const TensorView& y);
                      void softmax_backward(const TensorView& dy, const TensorView& y, const TensorView& dx);)
 
-}  // namespace DLCUDA_API
+}  // namespace kernels
 }  // namespace dlcuda

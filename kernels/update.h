@@ -44,5 +44,5 @@ DLCUDA_LOOP_BACKENDS(void sgd_update(std::span<const UpdateTensors> tensors, con
                      void adam_update(std::span<const UpdateTensors> tensors, const TensorView& lr,
                                       const TensorView& step, const AdamParams& params);)
 
-}  // namespace DLCUDA_API
+}  // namespace kernels
 }  // namespace dlcuda
