@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 
 #include "dlcuda/core/macros.h"
@@ -12,12 +13,15 @@ namespace dlcuda DLCUDA_API {
 class MemoryResource {
  public:
   virtual ~MemoryResource() = default;
-  /// `bytes` > 0 bytes, aligned to at least 256; nullptr when memory is exhausted. Throws only for other failures.
+  /// `bytes` > 0 bytes, aligned to at least 256; nullptr when memory is exhausted. Throws only for other
+  /// failures.
   virtual void* allocate(std::size_t bytes) = 0;
   /// Gives back what allocate(bytes) returned. Never throws.
   virtual void deallocate(void* pointer, std::size_t bytes) noexcept = 0;
   /// "host", "pinned", "cuda:0"; for messages.
   virtual std::string name() const = 0;
+  /// Bytes that are free at the source just now, for messages; nothing where that is not known.
+  virtual std::optional<std::size_t> free_bytes() const { return std::nullopt; }
 };
 
 /// Ordinary host memory, aligned to 256 bytes.

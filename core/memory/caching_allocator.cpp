@@ -1,0 +1,596 @@
+// The caching allocator.
+//
+// Asking a device for memory is slow (cudaMalloc takes as long as dozens of kernels, and cudaFree waits for
+// all of them), so what was taken once is kept. All of this is bookkeeping on the host: addresses are
+// compared and added to, the memory behind them is never touched.
+//
+// Words. A *segment* is what the resource gave. It is cut into *blocks*, which cover it without gaps. A block
+// is *active* while a caller holds it, *deferred* when the caller has freed it but some stream may still be
+// using it, and *free* otherwise. Reserved bytes are those of all segments; cached bytes are those of the
+// free blocks.
+//
+// Sizes. Requests are rounded up to 512 bytes. Those of up to 1 MiB are cut from segments of 2 MiB, so that
+// thousands of biases and statistics do not each cost a call; those below 10 MiB from segments of 20 MiB;
+// larger ones get a segment of their own, rounded up to 2 MiB. Small and large requests never share a
+// segment: a bias that lives forever must not split the room of an activation.
+//
+// Choice. Of the free blocks that are large enough the smallest is taken. What it has too much is cut off and
+// becomes a free block, if that is worth having: any rest in the small pool, more than 1 MiB in the large
+// one. A block that becomes free merges with its free neighbours, so a segment in which nothing is held is
+// one block again.
+//
+// Streams. A block belongs to the stream it was allocated for and is handed out again to that stream only, at
+// once: the stream runs its work in order, so whatever the previous owner queued is done before the next
+// owner's work starts. Each stream therefore has its own arena of segments. If a second stream used the
+// block, record_stream says so; when such a block is freed an event is recorded on that stream, and the block
+// stays deferred until the event has happened. Later calls look at the events in passing. The CPU's stream
+// has nothing pending, ever.
+//
+// When the resource is exhausted, or the limit reached: wait for all deferred blocks, look again whether one
+// of them serves; else give all wholly free segments back, and ask the resource once more, now for no more
+// than the request needs (2 MiB granularity instead of 20 MiB). If that fails too, OutOfMemoryError says who
+// holds the memory.
+//
+// Failure leaves no trace: what bookkeeping needs is set aside before anything changes. Freeing never
+// allocates.
+#include "dlcuda/core/memory/caching_allocator.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#include <nlohmann/json.hpp>
+
+#include "dlcuda/core/check.h"
+#include "dlcuda/core/memory/block.h"
+#include "dlcuda/core/memory/pointer_table.h"
+
+namespace dlcuda {
+
+using memory::Arena;
+using memory::Block;
+using memory::BlockState;
+using memory::FreeLists;
+using memory::kRounding;
+using memory::PointerTable;
+using memory::Segment;
+using memory::StreamUse;
+
+namespace {
+
+constexpr std::size_t kMiB = std::size_t(1) << 20;
+constexpr std::size_t kSmallRequest = kMiB;  // up to this from small segments
+constexpr std::size_t kSmallSegment = 2 * kMiB;
+constexpr std::size_t kMediumRequest = 10 * kMiB;  // below this from medium segments
+constexpr std::size_t kMediumSegment = 20 * kMiB;
+constexpr std::size_t kLargeGranularity = 2 * kMiB;
+constexpr std::size_t kSplitLargeAbove = kMiB;
+// More than any address space holds. Refused here, so that no sum below can overflow and no resource has to
+// cope.
+constexpr std::size_t kMaxRequest = std::size_t(1) << 47;
+constexpr std::size_t kNamedTags = 5;
+
+constexpr std::size_t round_up(std::size_t bytes, std::size_t multiple) {
+  return (bytes + multiple - 1) / multiple * multiple;
+}
+
+/// What a request becomes.
+struct Plan {
+  std::size_t requested;
+  std::size_t block;             // bytes of the block
+  std::size_t segment;           // bytes to ask the resource for
+  std::size_t smallest_segment;  // the same when memory is short
+  bool small;
+};
+
+Plan plan_for(std::size_t bytes, bool pass_through) {
+  if (pass_through) return {bytes, bytes, bytes, bytes, bytes <= kSmallRequest};
+  const std::size_t block = round_up(bytes, kRounding);
+  if (block <= kSmallRequest) return {bytes, block, kSmallSegment, kSmallSegment, true};
+  const std::size_t exact = round_up(block, kLargeGranularity);
+  return {bytes, block, block < kMediumRequest ? kMediumSegment : exact, exact, false};
+}
+
+/// Blocks linked through `previous` and `next`, in the order of their coming.
+class BlockQueue {
+ public:
+  Block* front() const { return front_; }
+  void push_back(Block* block) noexcept {
+    block->previous = back_;
+    block->next = nullptr;
+    (back_ != nullptr ? back_->next : front_) = block;
+    back_ = block;
+  }
+  void remove(Block* block) noexcept {
+    (block->previous != nullptr ? block->previous->next : front_) = block->next;
+    (block->next != nullptr ? block->next->previous : back_) = block->previous;
+    block->previous = block->next = nullptr;
+  }
+
+ private:
+  Block* front_ = nullptr;
+  Block* back_ = nullptr;
+};
+
+}  // namespace
+
+class CachingAllocator::Impl {
+ public:
+  Impl(MemoryResource& upstream, AllocatorOptions options, EventSource* events)
+      : upstream_(upstream), options_(options), events_(events != nullptr ? *events : own_events_) {}
+  ~Impl();
+
+  void* allocate(std::size_t bytes, const Stream& stream);
+  void deallocate(void* pointer) noexcept;
+  void record_stream(void* pointer, const Stream& stream);
+  void empty_cache();
+  std::vector<MemoryTagUse> tags() const;
+  std::string snapshot() const;
+
+  MemoryResource& upstream_;
+  AllocatorOptions options_;
+  mutable std::mutex mutex_;
+  MemoryStats stats_;
+
+ private:
+  Arena& arena_for(const Stream& stream);
+  void set_bookkeeping_aside(std::uint32_t tag);
+  Block* find_free(Arena& arena, const Plan& plan) noexcept;
+  Block* new_segment(Arena& arena, std::size_t bytes, bool small);
+  Block* grow(Arena& arena, const Plan& plan, MemoryTag tag);
+  void* hand_out(Block* block, const Plan& plan, std::uint32_t tag) noexcept;
+  void take_back(Block* block) noexcept;
+  void absorb_higher(Block* block) noexcept;
+  void release_segment(Segment* segment) noexcept;
+  void release_cached() noexcept;
+  void defer(Block* block) noexcept;
+  void end_deferral(Block* block) noexcept;
+  void process_events();
+  void wait_for_deferred();
+  [[noreturn]] void throw_out_of_memory(const Plan& plan, MemoryTag tag);
+  std::vector<MemoryTagUse> tags_locked() const;
+
+  Block* take_spare() noexcept {
+    Block* block = spare_;
+    spare_ = block->next;
+    --spares_;
+    block->next = nullptr;
+    return block;
+  }
+  void keep_spare(Block* block) noexcept {
+    block->next = spare_;
+    spare_ = block;
+    ++spares_;
+  }
+  /// Applies a change to the pool's numbers and to the total's.
+  template <typename Change>
+  void count(bool small, Change change) noexcept {
+    change(stats_.total);
+    change(small ? stats_.small : stats_.large);
+  }
+
+  StreamEventSource own_events_;
+  EventSource& events_;
+  std::vector<std::unique_ptr<Arena>> arenas_;
+  Segment* segments_ = nullptr;
+  PointerTable held_;
+  BlockQueue deferred_;
+  std::vector<std::size_t> tag_bytes_;  // active bytes by tag id
+  std::vector<std::unique_ptr<Block[]>> block_store_;
+  Block* spare_ = nullptr;
+  std::size_t spares_ = 0;
+};
+
+CachingAllocator::Impl::~Impl() {
+  try {
+    wait_for_deferred();
+  } catch (...) {
+    // The device is lost: nothing runs on it, so nothing uses the memory.
+  }
+  while (segments_ != nullptr) release_segment(segments_);
+}
+
+void* CachingAllocator::Impl::allocate(std::size_t bytes, const Stream& stream) {
+  if (bytes == 0) return nullptr;
+  const MemoryTag tag = current_memory_tag();
+  const std::lock_guard lock(mutex_);
+  if (bytes > kMaxRequest) throw_out_of_memory({bytes, bytes, bytes, bytes, false}, tag);
+  if (deferred_.front() != nullptr) process_events();
+  const Plan plan = plan_for(bytes, options_.pass_through);
+  set_bookkeeping_aside(tag.id());
+  Arena& arena = arena_for(stream);
+  Block* block = find_free(arena, plan);
+  if (block == nullptr) block = grow(arena, plan, tag);
+  return hand_out(block, plan, tag.id());
+}
+
+Arena& CachingAllocator::Impl::arena_for(const Stream& stream) {
+  for (const auto& arena : arenas_) {
+    if (arena->stream == stream) return *arena;
+  }
+  return *arenas_.emplace_back(std::make_unique<Arena>(stream));
+}
+
+// An allocation needs at most one block for a new segment and one for what is cut off.
+void CachingAllocator::Impl::set_bookkeeping_aside(std::uint32_t tag) {
+  if (spares_ < 2) {
+    constexpr std::size_t kBatch = 64;
+    block_store_.reserve(block_store_.size() + 1);
+    block_store_.push_back(std::make_unique<Block[]>(kBatch));
+    for (std::size_t i = 0; i < kBatch; ++i) keep_spare(&block_store_.back()[i]);
+  }
+  held_.reserve_one();
+  if (tag >= tag_bytes_.size()) tag_bytes_.resize(std::size_t(tag) + 1);
+}
+
+Block* CachingAllocator::Impl::find_free(Arena& arena, const Plan& plan) noexcept {
+  FreeLists& lists = arena.free(plan.small);
+  Block* block = lists.best_fit(plan.block);
+  if (block != nullptr) lists.remove(block);
+  return block;
+}
+
+// A free block on no list, or nullptr when the resource or the limit refuses.
+Block* CachingAllocator::Impl::new_segment(Arena& arena, std::size_t bytes, bool small) {
+  const std::size_t reserved = stats_.total.reserved.current;
+  if (bytes > options_.limit || reserved > options_.limit - bytes) return nullptr;
+  auto segment = std::make_unique<Segment>();
+  void* base = nullptr;
+  try {
+    base = upstream_.allocate(bytes);
+  } catch (const std::bad_alloc&) {
+    // An application's resource may say "exhausted" in the standard library's way.
+  }
+  if (base == nullptr) return nullptr;
+
+  Block* block = take_spare();
+  block->segment = segment.get();
+  block->pointer = static_cast<std::byte*>(base);
+  block->bytes = bytes;
+  block->state = BlockState::Free;
+  *segment = {block->pointer, bytes, small, &arena, block, nullptr, segments_};
+  if (segments_ != nullptr) segments_->previous = segment.get();
+  segments_ = segment.release();
+  ++arena.segments;
+  count(small, [&](MemoryUse& use) {
+    use.reserved.add(bytes);
+    use.segments.add(1);
+  });
+  return block;
+}
+
+Block* CachingAllocator::Impl::grow(Arena& arena, const Plan& plan, MemoryTag tag) {
+  if (Block* block = new_segment(arena, plan.segment, plan.small)) return block;
+  wait_for_deferred();
+  if (Block* block = find_free(arena, plan)) return block;
+  ++stats_.flushes;
+  release_cached();
+  if (Block* block = new_segment(arena, plan.smallest_segment, plan.small)) return block;
+  throw_out_of_memory(plan, tag);
+}
+
+void* CachingAllocator::Impl::hand_out(Block* block, const Plan& plan, std::uint32_t tag) noexcept {
+  const std::size_t rest = block->bytes - plan.block;
+  if (plan.small ? rest >= kRounding : rest > kSplitLargeAbove) {
+    Block* cut = take_spare();
+    cut->segment = block->segment;
+    cut->pointer = block->pointer + plan.block;
+    cut->bytes = rest;
+    cut->state = BlockState::Free;
+    cut->lower = block;
+    cut->higher = block->higher;
+    if (cut->higher != nullptr) cut->higher->lower = cut;
+    block->higher = cut;
+    block->bytes = plan.block;
+    block->segment->arena->free(plan.small).insert(cut);
+  }
+  block->state = BlockState::Active;
+  block->requested = plan.requested;
+  block->tag = tag;
+  held_.insert(block);
+  tag_bytes_[tag] += block->bytes;
+  count(plan.small, [&](MemoryUse& use) {
+    use.requested.add(plan.requested);
+    use.active.add(block->bytes);
+    use.blocks.add(1);
+  });
+  return block->pointer;
+}
+
+void CachingAllocator::Impl::deallocate(void* pointer) noexcept {
+  if (pointer == nullptr) return;
+  const std::lock_guard lock(mutex_);
+  Block* block = held_.erase(pointer);
+  if (block == nullptr) {
+    std::fprintf(stderr, "dlcuda: deallocate(%p): not held from this allocator: freed twice, or another's\n",
+                 pointer);
+    std::abort();
+  }
+  count(block->segment->small, [&](MemoryUse& use) { use.requested.subtract(block->requested); });
+  if (block->uses.empty()) {
+    take_back(block);
+  } else {
+    defer(block);
+  }
+}
+
+// The block's memory may be reused from here on.
+void CachingAllocator::Impl::take_back(Block* block) noexcept {
+  Segment* segment = block->segment;
+  tag_bytes_[block->tag] -= block->bytes;
+  count(segment->small, [&](MemoryUse& use) {
+    use.active.subtract(block->bytes);
+    use.blocks.subtract(1);
+  });
+  block->state = BlockState::Free;
+  block->requested = 0;
+  if (options_.pass_through) return release_segment(segment);
+
+  FreeLists& lists = segment->arena->free(segment->small);
+  if (Block* higher = block->higher; higher != nullptr && higher->state == BlockState::Free) {
+    lists.remove(higher);
+    absorb_higher(block);
+  }
+  if (Block* lower = block->lower; lower != nullptr && lower->state == BlockState::Free) {
+    lists.remove(lower);
+    absorb_higher(lower);
+    block = lower;
+  }
+  lists.insert(block);
+}
+
+void CachingAllocator::Impl::absorb_higher(Block* block) noexcept {
+  Block* gone = block->higher;
+  block->bytes += gone->bytes;
+  block->higher = gone->higher;
+  if (block->higher != nullptr) block->higher->lower = block;
+  gone->lower = gone->higher = nullptr;
+  keep_spare(gone);
+}
+
+// Its blocks must be on no list, except in the destructor, after which there are no lists.
+void CachingAllocator::Impl::release_segment(Segment* segment) noexcept {
+  for (Block* block = segment->first; block != nullptr;) {
+    Block* higher = block->higher;
+    block->lower = block->higher = block->previous = nullptr;
+    keep_spare(block);
+    block = higher;
+  }
+  (segment->previous != nullptr ? segment->previous->next : segments_) = segment->next;
+  if (segment->next != nullptr) segment->next->previous = segment->previous;
+  --segment->arena->segments;
+  count(segment->small, [&](MemoryUse& use) {
+    use.reserved.subtract(segment->bytes);
+    use.segments.subtract(1);
+  });
+  upstream_.deallocate(segment->base, segment->bytes);
+  delete segment;
+}
+
+void CachingAllocator::Impl::release_cached() noexcept {
+  for (Segment* segment = segments_; segment != nullptr;) {
+    Segment* next = segment->next;
+    if (segment->first->state == BlockState::Free && segment->first->bytes == segment->bytes) {
+      segment->arena->free(segment->small).remove(segment->first);
+      release_segment(segment);
+    }
+    segment = next;
+  }
+}
+
+void CachingAllocator::Impl::record_stream(void* pointer, const Stream& stream) {
+  if (pointer == nullptr || stream.device().is_cpu()) return;
+  const std::lock_guard lock(mutex_);
+  Block* block = held_.find(pointer);
+  DLCUDA_CHECK(block != nullptr, ArgumentError, "record_stream: {} was not allocated from the {} allocator",
+               pointer, upstream_.name());
+  if (block->segment->arena->stream == stream) return;
+  for (const StreamUse& use : block->uses) {
+    if (use.stream == stream) return;
+  }
+  block->uses.push_back({stream, nullptr});
+}
+
+void CachingAllocator::Impl::defer(Block* block) noexcept {
+  bool waiting = false;
+  for (StreamUse& use : block->uses) {
+    try {
+      use.event = events_.record(use.stream);
+      waiting = true;
+    } catch (...) {
+      // Without an event there is still the whole stream to wait for; if that fails too the device is lost,
+      // and nothing runs on it any more.
+      try {
+        use.stream.synchronize();
+      } catch (...) {
+      }
+    }
+  }
+  block->state = BlockState::Deferred;
+  if (!waiting) {
+    block->uses.clear();
+    return take_back(block);
+  }
+  stats_.deferred += block->bytes;
+  deferred_.push_back(block);
+}
+
+void CachingAllocator::Impl::end_deferral(Block* block) noexcept {
+  deferred_.remove(block);
+  stats_.deferred -= block->bytes;
+  block->uses.clear();
+  take_back(block);
+}
+
+// Blocks come in the order in which their events were recorded, so once one event of a stream is still to
+// come, the later ones of that stream need no look.
+void CachingAllocator::Impl::process_events() {
+  std::array<const Stream*, 4> busy{};
+  std::size_t busy_count = 0;
+  const auto pending = [&](StreamUse& use) {
+    if (use.event == nullptr) return false;
+    for (std::size_t i = 0; i < busy_count; ++i) {
+      if (*busy[i] == use.stream) return true;
+    }
+    if (events_.finished(use.event)) {
+      events_.release(use.event);
+      use.event = nullptr;
+      return false;
+    }
+    if (busy_count < busy.size()) busy[busy_count++] = &use.stream;
+    return true;
+  };
+  for (Block* block = deferred_.front(); block != nullptr;) {
+    Block* next = block->next;
+    bool waiting = false;
+    for (StreamUse& use : block->uses) waiting |= pending(use);
+    if (!waiting) end_deferral(block);
+    block = next;
+  }
+}
+
+void CachingAllocator::Impl::wait_for_deferred() {
+  while (Block* block = deferred_.front()) {
+    for (StreamUse& use : block->uses) {
+      if (use.event == nullptr) continue;
+      events_.synchronize(use.event);
+      events_.release(use.event);
+      use.event = nullptr;
+    }
+    end_deferral(block);
+  }
+}
+
+void CachingAllocator::Impl::empty_cache() {
+  const std::lock_guard lock(mutex_);
+  process_events();
+  release_cached();
+  std::erase_if(arenas_, [](const auto& arena) { return arena->segments == 0; });
+}
+
+std::vector<MemoryTagUse> CachingAllocator::Impl::tags_locked() const {
+  std::vector<MemoryTagUse> result;
+  for (std::size_t id = 0; id < tag_bytes_.size(); ++id) {
+    if (tag_bytes_[id] != 0) result.push_back({MemoryTag::from_id(std::uint32_t(id)).name(), tag_bytes_[id]});
+  }
+  std::stable_sort(result.begin(), result.end(),
+                   [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
+  return result;
+}
+
+std::vector<MemoryTagUse> CachingAllocator::Impl::tags() const {
+  const std::lock_guard lock(mutex_);
+  return tags_locked();
+}
+
+void CachingAllocator::Impl::throw_out_of_memory(const Plan& plan, MemoryTag tag) {
+  ++stats_.out_of_memory;
+  std::string free = "unknown";
+  try {
+    if (const auto bytes = upstream_.free_bytes()) free = format_bytes(*bytes);
+  } catch (const Error&) {
+    // A failing device must not hide the message.
+  }
+  const MemoryUse& use = stats_.total;
+  const bool limited = options_.limit != std::numeric_limits<std::size_t>::max();
+  std::string holders;
+  const auto held = tags_locked();
+  for (std::size_t i = 0; i < std::min(held.size(), kNamedTags); ++i) {
+    holders += fmt::format("{}{} {}", i == 0 ? "" : ", ", held[i].tag, format_bytes(held[i].bytes));
+  }
+  throw OutOfMemoryError(
+      fmt::format("out of memory ({}): {} was asked for {} ({} bytes). Free there: {}; reserved by this "
+                  "allocator: {}{}, "
+                  "of which active {} and cached {}. Largest: {}. Try a smaller batch, a lower precision "
+                  "(--precision "
+                  "bf16), or NoGrad where no gradients are needed; {}",
+                  upstream_.name(), format_bytes(plan.requested), tag.name(), plan.requested, free,
+                  format_bytes(use.reserved.current),
+                  limited ? fmt::format(" (limit {})", format_bytes(options_.limit)) : std::string(),
+                  format_bytes(use.active.current), format_bytes(use.cached()),
+                  holders.empty() ? "none" : holders,
+                  limited ? "or raise the limit." : "or free tensors and other processes' memory."),
+      plan.requested);
+}
+
+std::string CachingAllocator::Impl::snapshot() const {
+  const std::lock_guard lock(mutex_);
+  auto segments = nlohmann::ordered_json::array();
+  for (const Segment* segment = segments_; segment != nullptr; segment = segment->next) {
+    auto blocks = nlohmann::ordered_json::array();
+    for (const Block* block = segment->first; block != nullptr; block = block->higher) {
+      const char* state = block->state == BlockState::Free     ? "free"
+                          : block->state == BlockState::Active ? "active"
+                                                               : "deferred";
+      auto entry = nlohmann::ordered_json{
+          {"offset", block->pointer - segment->base}, {"bytes", block->bytes}, {"state", state}};
+      if (block->state != BlockState::Free) {
+        entry["requested"] = block->requested;
+        entry["tag"] = MemoryTag::from_id(block->tag).name();
+      }
+      blocks.push_back(std::move(entry));
+    }
+    segments.push_back({{"address", fmt::format("{}", fmt::ptr(segment->base))},
+                        {"bytes", segment->bytes},
+                        {"pool", segment->small ? "small" : "large"},
+                        {"stream", fmt::format("{}/{}", to_string(segment->arena->stream.device()),
+                                               fmt::ptr(segment->arena->stream.native()))},
+                        {"blocks", std::move(blocks)}});
+  }
+  nlohmann::ordered_json result{{"resource", upstream_.name()},
+                                {"reserved", stats_.total.reserved.current},
+                                {"active", stats_.total.active.current},
+                                {"deferred", stats_.deferred},
+                                {"segments", std::move(segments)}};
+  if (options_.limit != std::numeric_limits<std::size_t>::max()) result["limit"] = options_.limit;
+  return result.dump(1);
+}
+
+AllocatorOptions AllocatorOptions::from_environment() {
+  const char* value = std::getenv("DLCUDA_NO_CACHE");
+  AllocatorOptions options;
+  options.pass_through = value != nullptr && *value != '\0' && std::string_view(value) != "0";
+  return options;
+}
+
+CachingAllocator::CachingAllocator(MemoryResource& upstream, AllocatorOptions options, EventSource* events)
+    : impl_(std::make_unique<Impl>(upstream, options, events)) {}
+CachingAllocator::~CachingAllocator() = default;
+
+void* CachingAllocator::allocate(std::size_t bytes, const Stream& stream) {
+  return impl_->allocate(bytes, stream);
+}
+void CachingAllocator::deallocate(void* pointer) noexcept { impl_->deallocate(pointer); }
+void CachingAllocator::record_stream(void* pointer, const Stream& stream) {
+  impl_->record_stream(pointer, stream);
+}
+void CachingAllocator::empty_cache() { impl_->empty_cache(); }
+
+void CachingAllocator::set_limit(std::size_t bytes) {
+  const std::lock_guard lock(impl_->mutex_);
+  impl_->options_.limit = bytes;
+}
+
+MemoryStats CachingAllocator::stats() const {
+  const std::lock_guard lock(impl_->mutex_);
+  return impl_->stats_;
+}
+
+void CachingAllocator::reset_peaks() {
+  const std::lock_guard lock(impl_->mutex_);
+  for (MemoryUse* use : {&impl_->stats_.total, &impl_->stats_.small, &impl_->stats_.large}) {
+    for (MemoryCounter* counter :
+         {&use->requested, &use->active, &use->blocks, &use->reserved, &use->segments}) {
+      counter->peak = counter->current;
+    }
+  }
+}
+
+std::vector<MemoryTagUse> CachingAllocator::tags() const { return impl_->tags(); }
+std::string CachingAllocator::snapshot() const { return impl_->snapshot(); }
+std::string CachingAllocator::name() const { return impl_->upstream_.name(); }
+bool CachingAllocator::pass_through() const { return impl_->options_.pass_through; }
+
+}  // namespace dlcuda
