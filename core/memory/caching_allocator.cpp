@@ -42,6 +42,7 @@
 #include <mutex>
 #include <new>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/memory/block.h"

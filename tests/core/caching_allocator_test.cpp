@@ -621,6 +621,7 @@ TEST(Resources, HostMemoryIsAlignedAndWritable) {
     host_memory().deallocate(pointer, bytes);
   }
   EXPECT_TRUE(host_memory().free_bytes().has_value());
+  EXPECT_EQ(host_memory().allocate(std::size_t(1) << 46), nullptr);
   EXPECT_THROW(device_memory(cuda_probe().count), DeviceError);
   EXPECT_THROW(device_memory(-1), DeviceError);
 }

@@ -5,6 +5,8 @@
 #include <thread>
 
 #include "dlcuda/core/error.h"
+#include "dlcuda/core/memory/caching_allocator.h"
+#include "memory_fakes.h"
 
 namespace dlcuda {
 namespace {
@@ -87,6 +89,21 @@ TEST_F(CudaStream, GoesBackToThePool) {
   }  // second goes first
   const Stream third = Stream::create(kCuda), fourth = Stream::create(kCuda);
   EXPECT_EQ(fourth.native(), native);
+}
+
+TEST_F(CudaStream, CachedMemoryDoesNotHoldIt) {
+  testing::FakeResource resource;
+  CachingAllocator allocator(resource);
+  void *native = nullptr, *block = nullptr;
+  {
+    const Stream stream = Stream::create(kCuda);
+    native = stream.native();
+    block = allocator.allocate(512, stream);
+    allocator.deallocate(block);
+  }
+  const Stream stream = Stream::create(kCuda);
+  EXPECT_EQ(stream.native(), native);
+  EXPECT_EQ(allocator.allocate(512, stream), block);
 }
 
 TEST_F(CudaStream, EventsCompleteAndOrderStreams) {
