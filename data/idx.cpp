@@ -36,7 +36,8 @@ class IdxReader {
       overflow = overflow || __builtin_mul_overflow(payload, std::uint64_t(extent), &payload);
     }
     DLCUDA_CHECK(extents[0] != 0, FormatError, "{}: holds zero items (count at offset 4)", path_);
-    DLCUDA_CHECK(payload != 0, FormatError, "{}: an extent is 0 ({})", path_, promise());
+    DLCUDA_CHECK(std::ranges::count(extents, 0u) == 0, FormatError, "{}: an extent is 0 ({})", path_,
+                 promise());
     const std::uint64_t limit = source_->limit(), room = limit < kHeader ? 0 : limit - kHeader;
     DLCUDA_CHECK(
         !overflow && payload <= room, FormatError,
