@@ -23,13 +23,13 @@ constexpr int kSide = kDigitSide;
 constexpr std::size_t kPixels = kDigitSide * kDigitSide;
 
 // How much the pictures vary. Lengths are in pixels unless they say otherwise.
-constexpr float kTremble = 0.045f;  // of control points, in units of the unit square
+constexpr float kTremble = 0.055f;  // of control points, in units of the unit square
 constexpr float kBow = 0.04f;       // of straight lines, likewise
-constexpr float kMaxTurn = 0.30f;   // radians, 17 degrees
+constexpr float kMaxTurn = 0.26f;   // radians, 15 degrees
 constexpr float kMaxShear = 0.35f;  // horizontal per vertical
 constexpr float kMinHeight = 15.0f, kMaxHeight = 22.0f;
 constexpr float kMinAspect = 0.65f, kMaxAspect = 1.15f;
-constexpr float kMaxShift = 3.0f;
+constexpr float kMaxShift = 2.5f;
 constexpr float kMinPen = 0.7f, kMaxPen = 1.75f;  // radius
 constexpr float kStrayChance = 0.15f;
 constexpr float kMaxNoise = 40.0f;  // grey levels
