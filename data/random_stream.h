@@ -4,9 +4,10 @@
 
 #include <cstdint>
 
+#include "dlcuda/core/macros.h"
 #include "dlcuda/core/philox.h"
 
-namespace dlcuda {
+namespace dlcuda DLCUDA_API {
 
 class RandomStream {
  public:
