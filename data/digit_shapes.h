@@ -1,6 +1,7 @@
 // How people write the ten digits: pen strokes in the unit square, several ways for each digit. Internal.
 #pragma once
 
+#include <cstddef>
 #include <vector>
 
 namespace dlcuda {
@@ -14,6 +15,9 @@ struct PenPoint {
 
 /// The pen goes down at the first point and up after the last.
 using PenStroke = std::vector<PenPoint>;
+
+/// The most points from one corner to the next, both counted.
+inline constexpr std::size_t kMostRunPoints = 16;
 
 /// One way to write one digit.
 using DigitShape = std::vector<PenStroke>;

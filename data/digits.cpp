@@ -141,8 +141,7 @@ void draw_run(Pen& pen, std::span<const Point> run) {
 }
 
 void draw_stroke(Pen& pen, const PenStroke& stroke, const Placement& place, RandomStream& random) {
-  constexpr std::size_t kMostPoints = 16;
-  std::array<Point, kMostPoints> run;
+  std::array<Point, kMostRunPoints> run;
   std::size_t length = 0;
   const auto tremble = [&](float amount) { return Point{amount * random.bell(), amount * random.bell()}; };
   for (std::size_t i = 0; i < stroke.size(); ++i) {
@@ -155,7 +154,7 @@ void draw_stroke(Pen& pen, const PenStroke& stroke, const Placement& place, Rand
     run[length++] = here;
     if (i == 0) pen.down(place(here));
     if (i == 0 || !ends) continue;
-    std::array<Point, kMostPoints> placed;
+    std::array<Point, kMostRunPoints> placed;
     for (std::size_t k = 0; k < length; ++k) placed[k] = place(run[k]);
     draw_run(pen, std::span(placed).first(length));
     run[0] = here;

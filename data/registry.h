@@ -18,7 +18,7 @@ struct DatasetRequest {
   /// different; the same whatever the seed of a run. "mnist": the four files in `folder`.
   std::string name = "digits";
   /// Where the files lie. Without it, mnist is looked for in $DLCUDA_DATA_DIR/mnist.
-  std::filesystem::path folder;
+  std::filesystem::path folder = {};
   /// Use the first `limit` images of each split only; 0 means all.
   std::int64_t limit = 0;
   /// mnist has no validation split of its own. By default nothing is cut out of its training images, and the

@@ -57,13 +57,12 @@ TEST(Registry, Digits) {
 }
 
 TEST(Registry, LimitTakesTheFirstImagesOfEachSplit) {
-  const DatasetSplits all = open_dataset({}),
-                      few = open_dataset({.name = "digits", .folder = {}, .limit = 30});
+  const DatasetSplits all = open_dataset({}), few = open_dataset({.name = "digits", .limit = 30});
   EXPECT_EQ(few.train->size(), 30);
   EXPECT_EQ(few.validation->size(), 30);
   EXPECT_EQ(few.test->size(), 30);
   EXPECT_EQ(image(*few.validation, 29), image(*all.validation, 29));
-  EXPECT_EQ(open_dataset({.name = "digits", .folder = {}, .limit = 3000}).validation->size(), 2000);
+  EXPECT_EQ(open_dataset({.name = "digits", .limit = 3000}).validation->size(), 2000);
 }
 
 TEST(Registry, MnistTrainsOnEverythingAndWatchesTheTest) {
@@ -114,18 +113,16 @@ TEST(Registry, UnknownNames) {
 }
 
 TEST(Registry, RequestsOutOfRange) {
-  expect_error<ArgumentError>([] { open_dataset({.name = "digits", .folder = {}, .limit = -1}); }, "limit",
-                              "-1");
+  expect_error<ArgumentError>([] { open_dataset({.name = "digits", .limit = -1}); }, "limit", "-1");
   expect_error<ArgumentError>([] { open_dataset({.name = "digits", .folder = "/data"}); }, "embedded",
                               "/data");
-  expect_error<ArgumentError>(
-      [] { open_dataset({.name = "digits", .folder = {}, .limit = 0, .hold_out = 9}); }, "hold_out", "9");
+  expect_error<ArgumentError>([] { open_dataset({.name = "digits", .hold_out = 9}); }, "hold_out", "9");
   TempFolder folder;
   write_mnist(folder.path(), 20, 10);
   for (const std::int64_t hold_out : {-1, 20, 21}) {
     expect_error<ArgumentError>(
-        [&] { open_dataset({.name = "mnist", .folder = folder.path(), .limit = 0, .hold_out = hold_out}); },
-        "hold", std::to_string(hold_out));
+        [&] { open_dataset({.name = "mnist", .folder = folder.path(), .hold_out = hold_out}); }, "hold",
+        std::to_string(hold_out));
   }
 }
 
