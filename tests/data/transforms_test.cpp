@@ -66,7 +66,7 @@ TEST(RandomShift, ReachesEveryOffsetAndFills) {
 TEST(RandomShift, FurtherThanTheImageIsWide) {
   // Some of the offsets push all pixels out.
   std::set<std::string> seen;
-  for (std::uint64_t item = 0; item < 100; ++item) {
+  for (std::uint64_t item = 0; item < 2000; ++item) {
     seen.insert(text_of(apply(RandomShift(4, 3), {1, 1, 2}, {1, 2}, item)));
   }
   EXPECT_TRUE(seen.contains("\3\3"));
