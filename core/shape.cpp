@@ -10,10 +10,13 @@ Shape::Shape(std::span<const std::int64_t> extents) : rank_(int(extents.size()))
   DLCUDA_CHECK(extents.size() <= std::size_t(kMaxRank), ShapeError, "a shape has at most {} axes, got {}",
                kMaxRank, extents.size());
   std::copy(extents.begin(), extents.end(), extents_.begin());
+  // Strides are products in which an empty axis counts as one; they must fit as well.
+  std::int64_t span = 1;
   for (const auto extent : extents) {
     DLCUDA_CHECK(extent >= 0, ShapeError, "a shape has no negative extents, got {}", extent);
-    DLCUDA_CHECK(!__builtin_mul_overflow(numel_, extent, &numel_), ShapeError,
+    DLCUDA_CHECK(!__builtin_mul_overflow(span, std::max<std::int64_t>(extent, 1), &span), ShapeError,
                  "the shape [{}] has more than 2^63 - 1 elements", fmt::join(extents, ", "));
+    numel_ *= extent;
   }
 }
 

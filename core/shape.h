@@ -21,7 +21,8 @@ class Shape {
  public:
   Shape() = default;
   Shape(std::initializer_list<std::int64_t> extents) : Shape(std::span(extents.begin(), extents.size())) {}
-  /// Throws ShapeError for more than kMaxRank axes, a negative extent, or a product beyond 2^63 - 1.
+  /// Throws ShapeError for more than kMaxRank axes, a negative extent, or a product beyond 2^63 - 1 (of
+  /// the extents that are not 0).
   explicit Shape(std::span<const std::int64_t> extents);
 
   int rank() const noexcept { return rank_; }

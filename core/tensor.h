@@ -123,6 +123,8 @@ class Tensor {
     copy_to_host(result.data());
     return result;
   }
+  /// The same into host memory of nbytes() bytes, whatever the dtype.
+  void copy_to_host(void* to) const;
   /// The one element of a tensor with one element; waits for the device. Throws ShapeError for others.
   template <typename T>
   T item() const {
@@ -165,7 +167,6 @@ class Tensor {
   const Impl& impl() const;
   void require_dtype(DType expected) const;
   void require_outside_graph(const char* operation) const;
-  void copy_to_host(void* to) const;
   void copy_item(void* to) const;
 
   std::shared_ptr<Impl> impl_;

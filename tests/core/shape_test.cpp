@@ -18,6 +18,7 @@ TEST(Shape, RefusesWhatCannotBe) {
   EXPECT_THROW((Shape{1, -1}), ShapeError);
   EXPECT_THROW((Shape{1, 1, 1, 1, 1, 1, 1, 1, 1}), ShapeError);
   EXPECT_THROW((Shape{std::int64_t(1) << 32, std::int64_t(1) << 32}), ShapeError);
+  EXPECT_THROW((Shape{0, std::int64_t(1) << 32, std::int64_t(1) << 32}), ShapeError);  // its strides
   EXPECT_THROW((Shape{2, 3})[2], ShapeError);
   EXPECT_THROW(checked_bytes(Shape{std::int64_t(1) << 62}, 8), ShapeError);
 }
