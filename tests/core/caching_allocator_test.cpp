@@ -265,6 +265,9 @@ TEST_F(CachingAllocatorTest, AFailingEventStillFrees) {
   give(block);  // waits for the stream instead; that device is missing too, so nothing can run on it
   EXPECT_EQ(allocator.stats().deferred, 0u);
   EXPECT_EQ(take(4096), block);
+  events.fail_recording = false;
+  give(block);
+  EXPECT_EQ(allocator.stats().deferred, 0u) << "the next owner does not inherit the stream";
 }
 
 TEST_F(CachingAllocatorTest, ALostDeviceIsReportedAndNothingIsReused) {
