@@ -1,0 +1,74 @@
+#include "dlcuda/kernels/matmul.h"
+
+#include <gtest/gtest.h>
+
+#include "dlcuda/core/error.h"
+#include "dlcuda/kernels/copy.h"
+#include "dlcuda/kernels/random.h"
+#include "tests/support/reference.h"
+
+namespace dlcuda::testing {
+namespace {
+
+TEST(Matmul, MatchesPyTorch) {
+  for (const ReferenceCase& c : reference_cases("matmul")) {
+    const kernels::MatmulParams params{c.value("transpose_a") != 0, c.value("transpose_b") != 0};
+    for (const Variant& v : variants(false)) {
+      SCOPED_TRACE(c.name() + " " + to_string(v));
+      const Tensor y = kernels::matmul(c.tensor("a", v), c.tensor("b", v),
+                                       c.has("bias") ? c.tensor("bias", v) : Tensor(), params);
+      // Up to 257 products that cancel: the rounding is that of the partial sums, not of the result.
+      const Tolerance t = tolerance(v.dtype);
+      expect_close(y, c.tensor("y"), Tolerance{t.relative, t.absolute + 20 * t.relative});
+    }
+  }
+}
+
+Tensor integers(const Shape& shape, std::uint32_t ordinal) {
+  Tensor x = Tensor::empty(shape, DType::F64);
+  kernels::fill_uniform(x, -4, 5, {7, ordinal, Tensor::zeros(Shape{1}, DType::I64)});
+  return kernels::cast(kernels::cast(x, DType::I32), DType::F64);
+}
+
+TEST(Matmul, LibrariesEqualTheReferenceOnIntegers) {
+  for (const auto& [m, k, n] : {std::array{1, 1, 1}, std::array{31, 33, 257}, std::array{257, 1, 33},
+                                std::array{64, 400, 120}, std::array{1, 257, 31}}) {
+    const Tensor a = integers(Shape{m, k}, 0), b = integers(Shape{k, n}, 1), bias = integers(Shape{n}, 2);
+    const Tensor expected = kernels::matmul(a, b, bias);
+    for (const Device device : test_devices()) {
+      SCOPED_TRACE(to_string(device) + to_string(a.shape()) + to_string(b.shape()));
+      const auto on = [&](const Tensor& t) { return kernels::cast(t, DType::F32).to(device); };
+      expect_close(kernels::matmul(on(a), on(b), on(bias)), expected, Tolerance{0, 0});
+    }
+  }
+}
+
+TEST(Matmul, EmptySides) {
+  for (const Device device : test_devices()) {
+    const auto zeros = [&](const Shape& shape) { return Tensor::zeros(shape, DType::F32, device); };
+    EXPECT_EQ(kernels::matmul(zeros(Shape{0, 3}), zeros(Shape{3, 2})).shape(), (Shape{0, 2}));
+    const Tensor bias = Tensor::from_values<float>({1, 2}, Shape{2}, device);
+    EXPECT_EQ(kernels::matmul(zeros(Shape{2, 0}), zeros(Shape{0, 2}), bias).values<float>(),
+              (std::vector<float>{1, 2, 1, 2}));
+    EXPECT_EQ(kernels::matmul(zeros(Shape{1, 0}), zeros(Shape{0, 2})).values<float>(),
+              (std::vector<float>{0, 0}));
+  }
+}
+
+TEST(Matmul, RefusesWhatDoesNotFit) {
+  const Tensor a = Tensor::zeros(Shape{2, 3});
+  EXPECT_THROW(kernels::matmul(a, Tensor::zeros(Shape{3, 2}), Tensor::zeros(Shape{3})), ShapeError);
+  EXPECT_THROW(kernels::matmul(a, Tensor::zeros(Shape{3})), ShapeError);
+  EXPECT_THROW(kernels::matmul(a, Tensor::zeros(Shape{3, 2}, DType::F64)), DTypeError);
+  EXPECT_THROW(kernels::matmul(Tensor::zeros(Shape{2, 3}, DType::I32), a), DTypeError);
+  try {
+    kernels::matmul(a, a, {}, {true, true});
+    FAIL() << "extents that differ passed";
+  } catch (const ShapeError& error) {
+    EXPECT_STREQ(error.what(),
+                 "matmul: a [2, 3] (transposed) has 2 columns, b [2, 3] (transposed) has 3 rows");
+  }
+}
+
+}  // namespace
+}  // namespace dlcuda::testing
