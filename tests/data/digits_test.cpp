@@ -158,7 +158,7 @@ double linear_softmax_accuracy(std::int64_t train_count, std::int64_t test_count
 }
 
 TEST(Digits, ALinearModelLearnsSomethingButCannotReadThem) {
-  const double accuracy = linear_softmax_accuracy(6000, 2000, 10);
+  const double accuracy = linear_softmax_accuracy(4000, 1000, 8);
   RecordProperty("accuracy", std::to_string(accuracy));
   EXPECT_GT(accuracy, 0.60);
   EXPECT_LT(accuracy, 0.95);

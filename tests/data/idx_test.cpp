@@ -193,5 +193,26 @@ TEST_F(Idx, GarbageAfterTheGzipMagic) {
   images_refused<FormatError>({0x1f, 0x8b, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0}, "corrupt gzip");
 }
 
+TEST_F(Idx, AnyDamagedByteIsAnErrorOrAnImage) {
+  const Bytes plain = idx({2051, 2, 3, 5}, Bytes(30, 9));
+  for (const Bytes& whole : {plain, gzip(plain)}) {
+    int refused = 0;
+    for (std::size_t position = 0; position < whole.size(); ++position) {
+      for (const unsigned char change : {0x01, 0x80, 0xff}) {
+        Bytes damaged = whole;
+        damaged[position] ^= change;
+        const auto path = write(damaged);
+        try {
+          const IdxImages images = read_idx_images(path);
+          EXPECT_EQ(images.pixels.size(), 30u);
+        } catch (const FormatError&) {
+          ++refused;
+        }
+      }
+    }
+    EXPECT_GE(refused, 3 * 16);  // every change of the header, at least
+  }
+}
+
 }  // namespace
 }  // namespace dlcuda
