@@ -1,0 +1,27 @@
+#include <cstdio>
+
+#include "dlcuda/layers/layers.h"
+#include "dlcuda/optim/optimizer.h"
+
+using namespace dlcuda;
+
+int main() {
+  kernels::manual_seed(1);
+  const auto [device, description] = choose_device("auto");
+  std::printf("device: %s\n", description.c_str());
+
+  Sequential net;
+  net.add<Linear>(2, 8).add<Tanh>().add<Linear>(8, 2);
+  net.to(device);
+  Adam optimizer(net.parameters(), 0.05);
+
+  const auto x = Tensor::from_values<float>({0, 0, 0, 1, 1, 0, 1, 1}, {4, 2}, device);
+  const auto labels = Tensor::from_values<std::int64_t>({0, 1, 1, 0}, {4}, device);
+  for (int step = 0; step < 200; ++step) {
+    functional::cross_entropy(net(x), labels).backward();
+    optimizer.step();
+  }
+
+  const std::vector<float> p = functional::softmax(net(x)).values<float>();
+  for (int i = 0; i < 4; ++i) std::printf("%d xor %d: %.3f\n", i / 2, i % 2, p[2 * i + 1]);
+}

@@ -1,0 +1,180 @@
+#include "dlcuda/optim/optimizer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "dlcuda/core/autograd.h"
+#include "dlcuda/core/error.h"
+#include "dlcuda/kernels/copy.h"
+#include "dlcuda/layers/functional.h"
+#include "dlcuda/layers/layers.h"
+
+namespace dlcuda {
+namespace {
+
+namespace F = functional;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+Tensor parameter(std::initializer_list<float> values) {
+  Tensor x = Tensor::from_values<float>(values, {std::int64_t(values.size())});
+  x.set_requires_grad();
+  return x;
+}
+
+Tensor sum(const Tensor& x) { return F::reduce(x, F::Reduction::Sum); }
+
+template <typename E = ArgumentError>
+std::string refusal(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const E& error) {
+    return error.what();
+  }
+  return "(accepted)";
+}
+
+TEST(Optimizer, StaleGradientsAreSkipped) {
+  const Tensor a = parameter({1}), b = parameter({1});
+  Sgd sgd({{"a", a}, {"b", b}}, 0.5, {.momentum = 0.5});
+  sgd.step();  // no gradient yet
+  EXPECT_THAT(a.values<float>(), ElementsAre(1));
+
+  sum(F::add(a, b)).backward();
+  sgd.step();
+  EXPECT_THAT(a.values<float>(), ElementsAre(0.5f));
+  EXPECT_THAT(b.values<float>(), ElementsAre(0.5f));
+
+  sgd.step();  // nothing new, and momentum alone does not move on
+  EXPECT_THAT(a.values<float>(), ElementsAre(0.5f));
+
+  sum(a).backward();  // b keeps the gradient of two steps ago
+  sgd.step();
+  EXPECT_THAT(a.values<float>(), ElementsAre(0.5f - 0.5f * 1.5f));
+  EXPECT_THAT(b.values<float>(), ElementsAre(0.5f));
+}
+
+// As in a GAN: the generator's loss runs through the discriminator, whose gradients of that pass must not be
+// used by the discriminator's next step.
+TEST(Optimizer, TwoOptimizersTakeTurns) {
+  const Tensor generator = parameter({2}), discriminator = parameter({3});
+  Sgd of_generator({{"g", generator}}, 1), of_discriminator({{"d", discriminator}}, 1);
+  for (int round = 0; round < 2; ++round) {
+    const float g = generator.item<float>(), d = discriminator.item<float>();
+    sum(F::scale(F::multiply(generator.detach(), discriminator), 0.125)).backward();
+    of_discriminator.step();
+    EXPECT_FLOAT_EQ(discriminator.item<float>(), d - 0.125f * g);
+    EXPECT_FLOAT_EQ(generator.item<float>(), g);
+
+    const float d_after = discriminator.item<float>();
+    sum(F::multiply(generator, discriminator)).backward();
+    EXPECT_FLOAT_EQ(discriminator.grad().item<float>(), g);  // written, but never used
+    of_generator.step();
+    EXPECT_FLOAT_EQ(generator.item<float>(), g - d_after);
+    EXPECT_FLOAT_EQ(discriminator.item<float>(), d_after);
+  }
+}
+
+TEST(Optimizer, MicroBatchesAddUp) {
+  const Tensor a = parameter({1});
+  Sgd sgd({{"a", a}}, 0.25);
+  sum(a).backward();
+  sum(F::scale(a, 2)).backward(GradientMode::Accumulate);
+  sgd.step();
+  EXPECT_THAT(a.values<float>(), ElementsAre(0.25f));
+}
+
+TEST(Optimizer, AnUpdateCountsAsAChangeInPlace) {
+  const Tensor a = parameter({2}), untouched = parameter({2});
+  Sgd sgd({{"a", a}, {"untouched", untouched}}, 0.5);
+  const Tensor loss = sum(F::multiply(a, a));
+  sum(a).backward();
+  const auto version = untouched.version();
+  sgd.step();
+  EXPECT_THAT(refusal<Error>([&] { loss.backward(); }), HasSubstr("changed in place"));
+  EXPECT_EQ(untouched.version(), version);
+}
+
+TEST(Optimizer, LearningRateOfTheNextStep) {
+  const Tensor a = parameter({1});
+  Sgd sgd({{"a", a}}, 0.5);
+  sgd.set_learning_rate(0.125);
+  EXPECT_EQ(sgd.learning_rate(), 0.125);
+  sum(a).backward();
+  sgd.step();
+  EXPECT_THAT(a.values<float>(), ElementsAre(0.875f));
+  sgd.set_learning_rate(0);
+  sum(a).backward();
+  sgd.step();
+  EXPECT_THAT(a.values<float>(), ElementsAre(0.875f));
+  EXPECT_THAT(refusal([&] { sgd.set_learning_rate(-1); }), HasSubstr("finite and not negative, got -1"));
+  EXPECT_THAT(refusal([&] { sgd.set_learning_rate(NAN); }), HasSubstr("nan"));
+}
+
+TEST(Optimizer, AGradientInAnotherFormatIsConverted) {
+  Tensor weight = Tensor::from_values<float>({1, 2, 3, 4, 5, 6, 7, 8}, {1, 2, 2, 2});
+  weight.set_requires_grad();
+  const Tensor gradient = kernels::to_format(
+      Tensor::from_values<float>({1, 2, 3, 4, 5, 6, 7, 8}, {1, 2, 2, 2}), MemoryFormat::ChannelsLast);
+  // A function of somebody else, whose gradient lies as its backward pass found it convenient.
+  autograd::record("custom", Tensor::scalar(1.0f), {weight}, [&](const autograd::BackwardContext&) {
+    return std::vector{gradient};
+  }).backward();
+  ASSERT_EQ(weight.grad().format(), MemoryFormat::ChannelsLast);
+  Sgd({{"weight", weight}}, 1).step();
+  EXPECT_EQ(weight.values<float>(), std::vector<float>(8, 0.0f));
+}
+
+TEST(Optimizer, ParametersKeepTheirStorage) {
+  Linear linear(3, 2);
+  const Tensor weight = linear.parameters()[0].second;
+  const void* const data = weight.data();
+  Adam adam(linear.parameters());
+  sum(linear(Tensor::zeros({1, 3}))).backward();
+  adam.step();
+  EXPECT_EQ(weight.data(), data);
+  EXPECT_FALSE(weight.meta().node);
+}
+
+TEST(Optimizer, RefusesWhatItCannotUpdate) {
+  const Tensor a = parameter({1, 2});
+  EXPECT_THAT(refusal([] { Sgd({}, 1); }), HasSubstr("no parameters"));
+  EXPECT_THAT(refusal([&] {
+                Sgd({{"a", a}, {"again", a}}, 1);
+              }),
+              HasSubstr("a and again are the same tensor"));
+  EXPECT_THAT(refusal([&] { Sgd({{"a", Tensor()}}, 1); }), HasSubstr("parameter a is undefined"));
+  EXPECT_THAT(refusal([&] { Sgd({{"y", F::scale(a, 2)}}, 1); }), HasSubstr("result of an operation"));
+  for (const double lr : {0.0, -0.1, double(NAN), double(INFINITY)}) {
+    EXPECT_THAT(refusal([&] { Sgd({{"a", a}}, lr); }), HasSubstr("learning rate must be"));
+  }
+  EXPECT_THAT(refusal<DTypeError>([] {
+                Sgd({{"h", Tensor::zeros({1}, DType::F16)}}, 1);
+              }),
+              HasSubstr("parameter h must be f32"));
+  EXPECT_THAT(refusal<ShapeError>([] {
+                Sgd({{"s", Tensor::zeros({2, 3, 2, 2}).channel_slice(0, 2)}}, 1);
+              }),
+              HasSubstr("slice"));
+  EXPECT_THAT(refusal([&] { Sgd({{"a", a}}, 1, {.momentum = -1}); }), HasSubstr("momentum"));
+  EXPECT_THAT(refusal([&] { Sgd({{"a", a}}, 1, {.weight_decay = -1}); }), HasSubstr("weight_decay"));
+  EXPECT_THAT(refusal([&] { Sgd({{"a", a}}, 1, {.nesterov = true}); }), HasSubstr("Nesterov"));
+  EXPECT_THAT(refusal([&] { Adam({{"a", a}}, 1, {.beta2 = 1}); }), HasSubstr("betas must be in [0, 1)"));
+  EXPECT_THAT(refusal([&] { Adam({{"a", a}}, 1, {.epsilon = 0}); }), HasSubstr("epsilon"));
+}
+
+TEST(Optimizer, Names) {
+  const NamedTensors parameters{{"a", parameter({1})}};
+  EXPECT_EQ(make_optimizer("sgd", parameters, 0.1)->describe(), "SGD(lr 0.1)");
+  EXPECT_EQ(make_optimizer("momentum", parameters, 0.1)->describe(), "SGD(lr 0.1, momentum 0.9)");
+  EXPECT_EQ(make_optimizer("nesterov", parameters, 0.1)->describe(), "SGD(lr 0.1, momentum 0.9, nesterov)");
+  EXPECT_EQ(make_optimizer("adam", parameters, 0.001)->describe(), "Adam(lr 0.001)");
+  EXPECT_THAT(refusal([&] { make_optimizer("adan", parameters, 0.1); }),
+              AllOf(HasSubstr("'adan'"), HasSubstr("sgd, momentum, nesterov, adam"),
+                    HasSubstr("did you mean 'adam'?")));
+}
+
+}  // namespace
+}  // namespace dlcuda
