@@ -44,11 +44,15 @@ Generator& weight_generator();
 /// Seeds all of them.
 void manual_seed(std::uint64_t seed);
 
-/// x ~ U[low, high). f32 or f64, dense.
+/// x ~ U[low, high). f32 (f64 on the CPU), dense.
 void fill_uniform(Tensor& x, double low, double high, const RandomCall& call);
 /// x ~ N(mean, deviation^2), Box-Muller on pairs. CPU, f32 or f64, dense: weights are drawn there and
 /// uploaded.
 void fill_normal(Tensor& x, double mean, double deviation, const RandomCall& call);
+
+DLCUDA_LOOP_BACKENDS(void fill_uniform(const TensorView& x, double low, double high, const RandomCall& call);
+                     void fill_normal(const TensorView& x, double mean, double deviation,
+                                      const RandomCall& call);)
 
 }  // namespace kernels
 }  // namespace dlcuda

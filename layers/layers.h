@@ -1,7 +1,9 @@
 // The layers: modules around functional.h.
 #pragma once
 
+#include <array>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -11,6 +13,7 @@
 
 namespace dlcuda DLCUDA_API {
 
+/// Sizes of a convolution. Extents and strides are {height, width}.
 struct Conv2dOptions {
   std::int64_t in_channels;
   std::int64_t out_channels;
@@ -23,7 +26,12 @@ struct Conv2dOptions {
 /// Parameters: weight (O, C / groups, KH, KW), bias (O).
 class Conv2d : public Module {
  public:
+  /// Throws ArgumentError for sizes that are not positive, negative padding, groups that do not divide the
+  /// channels.
   explicit Conv2d(const Conv2dOptions& options);
+  /// A square kernel, stride 1, no padding.
+  Conv2d(std::int64_t in_channels, std::int64_t out_channels, std::int64_t kernel)
+      : Conv2d(Conv2dOptions{in_channels, out_channels, {kernel, kernel}}) {}
   Tensor forward(const Tensor& x) override;
   std::string describe() const override;
 
@@ -42,7 +50,10 @@ struct LinearOptions {
 /// Parameters: weight (O, I), bias (O).
 class Linear : public Module {
  public:
+  /// Throws ArgumentError unless both sizes are positive.
   explicit Linear(const LinearOptions& options);
+  Linear(std::int64_t in_features, std::int64_t out_features)
+      : Linear(LinearOptions{in_features, out_features}) {}
   Tensor forward(const Tensor& x) override;
   std::string describe() const override;
 
@@ -53,6 +64,7 @@ class Linear : public Module {
 
 class AvgPool2d : public Module {
  public:
+  /// Throws ArgumentError for a kernel or stride below 1, or padding beyond half the kernel.
   explicit AvgPool2d(const functional::Pool2dParams& params = {});
   Tensor forward(const Tensor& x) override;
   std::string describe() const override;
@@ -63,6 +75,7 @@ class AvgPool2d : public Module {
 
 class MaxPool2d : public Module {
  public:
+  /// Throws as AvgPool2d does.
   explicit MaxPool2d(const functional::Pool2dParams& params = {});
   Tensor forward(const Tensor& x) override;
   std::string describe() const override;
@@ -71,9 +84,10 @@ class MaxPool2d : public Module {
   functional::Pool2dParams params_;
 };
 
-/// Sigmoid, Tanh, ReLU or LeakyReLU, as a layer.
+/// Any activation as a layer; those below are this with a name.
 class ActivationLayer : public Module {
  public:
+  /// Throws ArgumentError for a slope that is negative or not finite.
   explicit ActivationLayer(const functional::ActivationParams& params);
   Tensor forward(const Tensor& x) override;
   std::string describe() const override;
@@ -82,9 +96,31 @@ class ActivationLayer : public Module {
   functional::ActivationParams params_;
 };
 
-/// Acts in training only.
+class Sigmoid : public ActivationLayer {
+ public:
+  Sigmoid() : ActivationLayer({.kind = functional::Activation::Sigmoid}) {}
+};
+
+class Tanh : public ActivationLayer {
+ public:
+  Tanh() : ActivationLayer({.kind = functional::Activation::Tanh}) {}
+};
+
+class Relu : public ActivationLayer {
+ public:
+  Relu() : ActivationLayer({.kind = functional::Activation::Relu}) {}
+};
+
+class LeakyRelu : public ActivationLayer {
+ public:
+  explicit LeakyRelu(float slope = 0.01f)
+      : ActivationLayer({.kind = functional::Activation::LeakyRelu, .slope = slope}) {}
+};
+
+/// Drops elements with probability p in training only, with the masks of kernels::dropout_generator().
 class Dropout : public Module {
  public:
+  /// Throws ArgumentError unless 0 <= p <= 1.
   explicit Dropout(double p = 0.5);
   Tensor forward(const Tensor& x) override;
   std::string describe() const override;
@@ -105,12 +141,13 @@ class Flatten : public Module {
 class Sequential : public Module {
  public:
   Sequential() = default;
-  /// Adds a layer at the end: net.add<Linear>(LinearOptions{2, 8}).
+  /// Adds a layer at the end: net.add<Linear>(2, 8).add<Tanh>().
   template <typename Layer, typename... Arguments>
   Sequential& add(Arguments&&... arguments) {
     append(std::make_unique<Layer>(std::forward<Arguments>(arguments)...));
     return *this;
   }
+  /// Throws ArgumentError for nullptr.
   void append(std::unique_ptr<Module> layer);
   Tensor forward(const Tensor& x) override;
   std::string describe() const override;

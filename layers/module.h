@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "dlcuda/core/memory/tag.h"
 #include "dlcuda/core/tensor.h"
 
 namespace dlcuda DLCUDA_API {
@@ -24,17 +25,21 @@ class Module {
   Module& operator=(const Module&) = delete;
 
   virtual Tensor forward(const Tensor& x) = 0;
-  Tensor operator()(const Tensor& x) { return forward(x); }
+  /// forward(), with what it allocates tagged with this module's name ("features.0").
+  Tensor operator()(const Tensor& x);
 
-  /// Trainable tensors, this module's and its children's, in order of registration.
+  /// Trainable tensors, this module's and then its children's, in order of registration. A tensor that
+  /// several modules share comes once, under its first name.
   NamedTensors parameters() const;
   /// Tensors that are saved but not trained (running statistics).
   NamedTensors buffers() const;
-  /// Both, module by module, as a state_dict lists them; handles, not copies.
+  /// Both, module by module, in the order of PyTorch's state_dict; handles to the same elements, outside any
+  /// graph.
   NamedTensors state_dict() const;
-  /// Copies values in by name, from any device. Throws ArgumentError that lists missing, unexpected and
-  /// mismatched names with the nearest known one; nothing is changed then.
+  /// Copies values in by name, from any device and memory format. Throws ArgumentError that lists missing,
+  /// unexpected and mismatched names, with the nearest known one; nothing is changed then.
   void load_state_dict(const NamedTensors& state);
+  /// Elements of all parameters.
   std::int64_t parameter_count() const;
 
   /// Training or inference behaviour (dropout, batch norm), children included.
@@ -42,7 +47,8 @@ class Module {
   void eval() { train(false); }
   bool is_training() const { return training_; }
 
-  /// Moves all parameters and buffers; make optimisers afterwards, they hold handles.
+  /// Moves all parameters and buffers; what is shared stays shared. Gradients are left behind. Make
+  /// optimisers afterwards: they hold handles.
   void to(Device device);
   /// Children in order of registration.
   const std::vector<std::pair<std::string, Module*>>& children() const { return children_; }
@@ -51,7 +57,8 @@ class Module {
 
  protected:
   Module() = default;
-  /// The members must live as long as the module. A parameter is marked as requiring a gradient.
+  /// The members must live as long as the module. A parameter is marked as requiring a gradient. Throw
+  /// ArgumentError for a name that is empty, holds a dot or is taken, and for an undefined tensor.
   void register_parameter(std::string name, Tensor* parameter);
   void register_buffer(std::string name, Tensor* buffer);
   void register_module(std::string name, Module* child);
@@ -63,11 +70,15 @@ class Module {
     Tensor* tensor;
     Kind kind;
   };
+  void register_tensor(std::string name, Tensor* tensor, Kind kind);
+  void check_name(const std::string& name) const;
   template <typename Visit>
   void visit(const std::string& prefix, const Visit& call) const;
+  void set_tags(const std::string& path);
 
   std::vector<Entry> tensors_;
   std::vector<std::pair<std::string, Module*>> children_;
+  MemoryTag tag_;  ///< the path from the root; of the root itself: none
   bool training_ = true;
 };
 

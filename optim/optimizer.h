@@ -2,9 +2,12 @@
 // change.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "dlcuda/kernels/update.h"
@@ -13,43 +16,55 @@
 namespace dlcuda DLCUDA_API {
 
 /// Updates the parameters it was given, in place. Gradients that no backward() has written since the last
-/// step() are skipped; nothing needs to be cleared.
+/// step() are skipped; nothing needs to be cleared. After a step(), begin with backward(Overwrite): what
+/// backward(Accumulate) adds to gradients that were used already is not seen as new. Not thread-safe.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
-  /// One update of every parameter with a fresh gradient. Does not wait for the device.
+  /// One update of every parameter with a fresh gradient. Does not wait for the device; allocates nothing
+  /// once all gradients have come with the memory format of their parameters.
   void step();
-  /// Takes effect at the next step(), without waiting for the device.
+  /// Takes effect at the next step(), without waiting for the device. Throws ArgumentError for a rate that is
+  /// negative or not finite; 0 changes no parameter, but goes on gathering momentum.
   void set_learning_rate(double lr);
   double learning_rate() const { return learning_rate_; }
   virtual std::string describe() const = 0;
 
  protected:
-  /// Throws ArgumentError for no parameters or a learning rate that is not positive and finite, DeviceError
+  /// `states` tensors of zeros (0 to 2) are kept for each parameter. Throws ArgumentError for no parameters,
+  /// one that is given twice or is the result of an operation, or a learning rate that is not positive and
+  /// finite; DTypeError for other dtypes than f32 (and f64 on the CPU); ShapeError for a slice; DeviceError
   /// when the parameters are not all on one device.
   Optimizer(const NamedTensors& parameters, double learning_rate, int states);
 
-  struct Slot {
-    Tensor parameter;
-    Tensor state[2];
-  };
   virtual void update(std::span<const kernels::UpdateTensors> tensors) = 0;
-  Device device() const;
-
-  std::vector<Slot> slots_;
-  Tensor lr_;  ///< f32, one element, on the device
+  Device device() const { return lr_.device(); }
+  /// f32, one element, on the device.
+  const Tensor& learning_rate_tensor() const { return lr_; }
 
  private:
+  struct Slot {
+    Tensor parameter;
+    std::array<Tensor, 2> state;
+  };
+
+  std::vector<Slot> slots_;
+  Tensor lr_;
   double learning_rate_;
   std::uint64_t last_stamp_ = 0;
+  // Of the step at hand; members, so that their memory is used again.
+  std::vector<kernels::UpdateTensors> tensors_;
+  std::vector<Tensor> gradients_;
 };
 
 /// Stochastic gradient descent, with momentum and Nesterov's variant.
 class Sgd : public Optimizer {
  public:
+  /// Throws ArgumentError for a negative momentum or weight decay, and for Nesterov's variant without
+  /// momentum.
   Sgd(const NamedTensors& parameters, double learning_rate, const kernels::SgdParams& params = {});
   std::string describe() const override;
 
@@ -58,9 +73,12 @@ class Sgd : public Optimizer {
   kernels::SgdParams params_;
 };
 
-/// Adam (Kingma & Ba, 2015).
+/// Adam (Kingma & Ba, 2015). The step count for the bias correction is one for all parameters: it counts the
+/// step() calls that had a fresh gradient.
 class Adam : public Optimizer {
  public:
+  /// Throws ArgumentError unless both betas are in [0, 1), epsilon is positive and the weight decay not
+  /// negative.
   Adam(const NamedTensors& parameters, double learning_rate = 1e-3, const kernels::AdamParams& params = {});
   std::string describe() const override;
 

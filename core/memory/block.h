@@ -127,7 +127,9 @@ class FreeLists {
 /// What belongs to one stream: a block is reused there without waiting, because the stream itself keeps the
 /// order.
 struct Arena {
-  explicit Arena(Stream stream_) : stream(std::move(stream_)) {}
+  /// Names the stream without owning it: what the arena caches must not keep a stream from going back to its
+  /// pool.
+  explicit Arena(const Stream& of) : stream(Stream::borrow(of.device(), of.native())) {}
   FreeLists& free(bool small_blocks) { return small_blocks ? small : large; }
 
   Stream stream;

@@ -42,6 +42,7 @@
 #include <mutex>
 #include <new>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/memory/block.h"
@@ -495,24 +496,22 @@ void CachingAllocator::Impl::throw_out_of_memory(const Plan& plan, MemoryTag tag
   }
   const MemoryUse& use = stats_.total;
   const bool limited = options_.limit != std::numeric_limits<std::size_t>::max();
-  std::string holders;
-  const auto held = tags_locked();
-  for (std::size_t i = 0; i < std::min(held.size(), kNamedTags); ++i) {
-    holders += fmt::format("{}{} {}", i == 0 ? "" : ", ", held[i].tag, format_bytes(held[i].bytes));
+  std::string message = fmt::format(
+      "out of memory ({}): {} asked for {} ({} bytes). Free there: {}; reserved here: {}", upstream_.name(),
+      tag.name(), format_bytes(plan.requested), plan.requested, free, format_bytes(use.reserved.current));
+  if (limited) message += fmt::format(" (limit {})", format_bytes(options_.limit));
+  message += fmt::format(", of which active {} and cached {}. ", format_bytes(use.active.current),
+                         format_bytes(use.cached()));
+  const auto holders = tags_locked();
+  for (std::size_t i = 0; i < std::min(holders.size(), kNamedTags); ++i) {
+    message +=
+        fmt::format("{}{} {}", i == 0 ? "Held by: " : ", ", holders[i].tag, format_bytes(holders[i].bytes));
   }
-  throw OutOfMemoryError(
-      fmt::format("out of memory ({}): {} was asked for {} ({} bytes). Free there: {}; reserved by this "
-                  "allocator: {}{}, "
-                  "of which active {} and cached {}. Largest: {}. Try a smaller batch, a lower precision "
-                  "(--precision "
-                  "bf16), or NoGrad where no gradients are needed; {}",
-                  upstream_.name(), format_bytes(plan.requested), tag.name(), plan.requested, free,
-                  format_bytes(use.reserved.current),
-                  limited ? fmt::format(" (limit {})", format_bytes(options_.limit)) : std::string(),
-                  format_bytes(use.active.current), format_bytes(use.cached()),
-                  holders.empty() ? "none" : holders,
-                  limited ? "or raise the limit." : "or free tensors and other processes' memory."),
-      plan.requested);
+  message += fmt::format(
+      "{}Try a smaller batch, a lower precision (--precision bf16), NoGrad where no gradients are needed, or "
+      "{}",
+      holders.empty() ? "" : ". ", limited ? "a higher limit" : "ending other programs that use this memory");
+  throw OutOfMemoryError(message, plan.requested);
 }
 
 std::string CachingAllocator::Impl::snapshot() const {

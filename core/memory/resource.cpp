@@ -1,9 +1,11 @@
 #include "dlcuda/core/memory/resource.h"
 
 #include <sys/mman.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include <cstdlib>
+#include <limits>
 #include <vector>
 
 #include "dlcuda/core/check.h"
@@ -16,9 +18,17 @@ namespace {
 constexpr std::size_t kHostAlignment = 256;
 constexpr std::size_t kHugePage = std::size_t(2) << 20;
 
+// More than memory and swap together is never there, whatever the kernel promises when it overcommits.
+std::size_t machine_bytes() {
+  struct sysinfo info {};
+  if (sysinfo(&info) != 0) return std::numeric_limits<std::size_t>::max();
+  return (std::size_t(info.totalram) + std::size_t(info.totalswap)) * info.mem_unit;
+}
+
 class HostMemory final : public MemoryResource {
  public:
   void* allocate(std::size_t bytes) override {
+    if (bytes > machine_bytes()) return nullptr;
     const bool huge = bytes >= kHugePage;
     void* pointer = nullptr;
     // posix_memalign takes sizes that are no multiple of the alignment, so that AddressSanitizer sees the

@@ -16,7 +16,8 @@ class MemoryResource {
   /// `bytes` > 0 bytes, aligned to at least 256; nullptr when memory is exhausted. Throws only for other
   /// failures.
   virtual void* allocate(std::size_t bytes) = 0;
-  /// Gives back what allocate(bytes) returned. Never throws.
+  /// Gives back what allocate(bytes) returned. Never throws. Device memory may still be in use by work that
+  /// was queued earlier: it is not handed out again before that has finished (cudaFree waits).
   virtual void deallocate(void* pointer, std::size_t bytes) noexcept = 0;
   /// "host", "pinned", "cuda:0"; for messages.
   virtual std::string name() const = 0;

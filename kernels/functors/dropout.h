@@ -15,4 +15,11 @@ struct DropoutMask {
   DLCUDA_HD bool keep(std::uint32_t word) const { return word >= threshold; }
 };
 
+/// round(p * 2^32)
+DLCUDA_INLINE std::uint64_t dropout_threshold(double p) {
+  return static_cast<std::uint64_t>(p * 0x1p32 + 0.5);
+}
+/// What kept elements are multiplied by; 0 when none is kept.
+DLCUDA_INLINE float dropout_scale(double p) { return p < 1 ? static_cast<float>(1 / (1 - p)) : 0.0f; }
+
 }  // namespace dlcuda::functors

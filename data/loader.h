@@ -1,0 +1,69 @@
+// The prefetching loader: worker threads assemble batches ahead of the one that trains.
+//
+//   loader.start_epoch(epoch);
+//   while (const Batch* batch = loader.next()) step(batch->images, batch->labels);
+//
+// What the batches hold and their order follow from the dataset, the seed and the epoch alone: the number of
+// workers changes nothing.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "dlcuda/core/device.h"
+#include "dlcuda/core/macros.h"
+#include "dlcuda/core/tensor.h"
+#include "dlcuda/data/dataset.h"
+#include "dlcuda/data/transforms.h"
+
+namespace dlcuda DLCUDA_API {
+
+struct LoaderOptions {
+  std::int64_t batch_size = 64;
+  bool shuffle = false;    ///< a new order each epoch, from (seed, epoch)
+  bool drop_last = false;  ///< leave out a last batch that is not full
+  int workers = 1;         ///< threads that assemble batches; 0: next() does it
+  int prefetch = 2;        ///< batches that are ready, at most, for each worker
+  std::uint64_t seed = 0;
+  /// Where the batches should lie. For a CUDA device they are assembled in page-locked memory and uploaded on
+  /// the stream that is current when next() is called.
+  Device device = Device::cpu();
+};
+
+struct Batch {
+  Tensor images;  ///< f32 (N, C, H, W)
+  Tensor labels;  ///< i64 (N), each within [0, classes)
+  std::int64_t size() const { return labels.size(0); }
+};
+
+class DataLoader {
+ public:
+  /// Throws ArgumentError for an empty dataset, options out of range, a pipeline for images of another shape,
+  /// and drop_last where not even one batch is full.
+  DataLoader(std::shared_ptr<const ImageDataset> dataset, ImagePipeline pipeline,
+             const LoaderOptions& options);
+  /// Waits for the batches that are just being assembled, for no others.
+  ~DataLoader();
+  DataLoader(const DataLoader&) = delete;
+  DataLoader& operator=(const DataLoader&) = delete;
+
+  const ImageDataset& dataset() const;
+  /// Batches and images in an epoch.
+  std::int64_t batches() const;
+  std::int64_t images() const;
+
+  /// Begins an epoch, whether or not the one before was read to its end.
+  void start_epoch(std::uint64_t epoch);
+
+  /// The next batch, or nullptr at the end of the epoch. On the CPU its memory is used again by the call
+  /// after: it is valid until then. What a dataset throws while a batch is assembled is thrown here, when
+  /// that batch's turn comes, and ends the epoch; a label outside the classes is a FormatError. Throws Error
+  /// before the first start_epoch(). To be called from one thread.
+  const Batch* next();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace dlcuda

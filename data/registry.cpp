@@ -1,0 +1,115 @@
+#include "dlcuda/data/registry.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "dlcuda/core/check.h"
+#include "dlcuda/core/text.h"
+#include "dlcuda/data/digits.h"
+#include "dlcuda/data/mnist.h"
+
+namespace dlcuda {
+namespace {
+
+using Images = std::shared_ptr<const ImageDataset>;
+
+Images first_images(const Images& dataset, std::int64_t limit) {
+  if (limit == 0 || limit >= dataset->size()) return dataset;
+  return std::make_shared<SubsetDataset>(dataset, 0, limit);
+}
+
+DatasetSplits open_digits(const DatasetRequest& request) {
+  DLCUDA_CHECK(
+      request.folder.empty(), ArgumentError,
+      "dataset digits is embedded and reads no folder, but {} was given; is another dataset meant, such as "
+      "mnist?",
+      request.folder.string());
+  DLCUDA_CHECK(request.hold_out == 0, ArgumentError,
+               "dataset digits has a validation split of its own; hold_out must be 0, got {}",
+               request.hold_out);
+  // Disjoint ranges of one endless set.
+  constexpr std::uint64_t kSetSeed = 1;
+  constexpr std::int64_t kTrain = 20000, kValidation = 2000, kTest = 4000;
+  const auto part = [&](std::int64_t first, std::int64_t count) {
+    return generate_digits(kSetSeed, first, request.limit == 0 ? count : std::min(count, request.limit));
+  };
+  DatasetSplits splits;
+  splits.train = part(0, kTrain);
+  splits.validation = part(kTrain, kValidation);
+  splits.test = part(kTrain + kValidation, kTest);
+  splits.normalization = {{0.1126f}, {0.2385f}};
+  splits.description =
+      fmt::format("generated digits: {} to train on, {} to validate with, {} for the final test",
+                  splits.train->size(), splits.validation->size(), splits.test->size());
+  return splits;
+}
+
+std::filesystem::path mnist_folder(const DatasetRequest& request) {
+  if (!request.folder.empty()) return request.folder;
+  const char* data = std::getenv("DLCUDA_DATA_DIR");
+  DLCUDA_CHECK(
+      data != nullptr && *data != '\0', ArgumentError,
+      "dataset mnist needs the folder with its files: give --data-dir, or set DLCUDA_DATA_DIR to the folder "
+      "that holds mnist/");
+  return std::filesystem::path(data) / "mnist";
+}
+
+DatasetSplits open_mnist(const DatasetRequest& request) {
+  const auto folder = mnist_folder(request);
+  const MnistParts parts = load_mnist(folder);
+  const std::int64_t rest = parts.train->size() - request.hold_out;
+  DLCUDA_CHECK(rest > 0, ArgumentError, "dataset mnist: cannot hold out {} of {} training images",
+               request.hold_out, parts.train->size());
+  DatasetSplits splits;
+  splits.validation_is_test = request.hold_out == 0;
+  const Images train =
+      splits.validation_is_test ? parts.train : std::make_shared<SubsetDataset>(parts.train, 0, rest);
+  const Images validation = splits.validation_is_test
+                                ? parts.test
+                                : std::make_shared<SubsetDataset>(parts.train, rest, request.hold_out);
+  splits.train = first_images(train, request.limit);
+  splits.validation = first_images(validation, request.limit);
+  splits.test = first_images(parts.test, request.limit);
+  splits.normalization = {{0.1307f}, {0.3081f}};
+  splits.description = fmt::format(
+      "MNIST in {}: {} to train on, {} to validate with ({}), {} for the final test", folder.string(),
+      splits.train->size(), splits.validation->size(),
+      splits.validation_is_test ? "the test images" : "held out of the training images", splits.test->size());
+  return splits;
+}
+
+struct Entry {
+  std::string name;
+  DatasetSplits (*open)(const DatasetRequest&);
+};
+
+const std::vector<Entry>& entries() {
+  static const std::vector<Entry> all = {{"digits", open_digits}, {"mnist", open_mnist}};
+  return all;
+}
+
+}  // namespace
+
+const std::vector<std::string>& dataset_names() {
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> result;
+    for (const Entry& entry : entries()) result.push_back(entry.name);
+    return result;
+  }();
+  return names;
+}
+
+DatasetSplits open_dataset(const DatasetRequest& request) {
+  const auto entry = std::ranges::find(entries(), request.name, &Entry::name);
+  DLCUDA_CHECK(entry != entries().end(), ArgumentError, "there is no dataset '{}'; there are {}{}",
+               request.name, fmt::join(dataset_names(), ", "), did_you_mean(request.name, dataset_names()));
+  DLCUDA_CHECK(request.limit >= 0, ArgumentError,
+               "dataset {}: the limit must be at least 1, or 0 for all, got {}", request.name, request.limit);
+  DLCUDA_CHECK(request.hold_out >= 0, ArgumentError, "dataset {}: hold_out must not be negative, got {}",
+               request.name, request.hold_out);
+  DatasetSplits splits = entry->open(request);
+  splits.name = request.name;
+  return splits;
+}
+
+}  // namespace dlcuda

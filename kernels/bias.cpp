@@ -1,0 +1,34 @@
+#include "dlcuda/kernels/bias.h"
+
+#include "dlcuda/kernels/checks.h"
+
+namespace dlcuda::kernels {
+namespace {
+
+void require_channels(const char* op, const char* name, const Tensor& x) {
+  require_floating(op, name, x);
+  require_dense(op, name, x);
+  DLCUDA_CHECK(x.rank() >= 2, ShapeError, "{}: {} must have a channel axis (rank 2 or more), got shape {}",
+               op, name, to_string(x.shape()));
+}
+
+}  // namespace
+
+Tensor bias_add(const Tensor& x, const Tensor& bias) {
+  require_channels("bias_add", "x", x);
+  require_shape("bias_add", "bias", bias, Shape{x.size(1)});
+  require_dtype("bias_add", "bias", bias, x.dtype());
+  require_device("bias_add", "bias", bias, x.device());
+  Tensor y = Tensor::empty_like(x);
+  DLCUDA_DISPATCH_LOOPS(x.device(), bias_add(x.raw(), bias.raw(), y.raw()));
+  return y;
+}
+
+Tensor bias_backward(const Tensor& dy) {
+  require_channels("bias_backward", "dy", dy);
+  Tensor db = Tensor::empty(Shape{dy.size(1)}, dy.dtype(), dy.device());
+  DLCUDA_DISPATCH_LOOPS(dy.device(), bias_backward(dy.raw(), db.raw()));
+  return db;
+}
+
+}  // namespace dlcuda::kernels

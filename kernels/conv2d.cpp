@@ -1,0 +1,117 @@
+#include "dlcuda/kernels/conv2d.h"
+
+#include <algorithm>
+
+#include "dlcuda/kernels/checks.h"
+
+namespace dlcuda::kernels {
+namespace {
+
+std::int64_t extent(const char* side, std::int64_t in, std::int64_t kernel, std::int64_t stride,
+                    std::int64_t dilation, std::int64_t pad_begin, std::int64_t pad_end) {
+  const std::int64_t reach = dilation * (kernel - 1) + 1, padded = in + pad_begin + pad_end;
+  DLCUDA_CHECK(padded >= reach, ShapeError,
+               "conv2d: a kernel of {} with dilation {} covers {}, but x has {} {} with padding {} + {}",
+               kernel, dilation, reach, side, in, pad_begin, pad_end);
+  return (padded - reach) / stride + 1;
+}
+
+void require_image(const char* op, const char* name, const Tensor& x) {
+  require_floating(op, name, x);
+  require_rank(op, name, x, 4);
+  require_dense(op, name, x);
+}
+
+void require_weight(const char* op, const Tensor& weight, const char* like_name, const Tensor& like) {
+  require_rank(op, "weight", weight, 4);
+  require_contiguous(op, "weight", weight);
+  require_device(op, "weight", weight, like.device());
+  DLCUDA_CHECK(weight.dtype() == like.dtype(), DTypeError, "{}: weight is {} and {} is {}; cast one", op,
+               to_string(weight.dtype()), like_name, to_string(like.dtype()));
+}
+
+/// Nothing to sum over: outputs are constants, and no library is asked.
+bool is_empty(const Tensor& a, const Tensor& b) { return a.numel() == 0 || b.numel() == 0; }
+
+}  // namespace
+
+Shape conv2d_shape(const Shape& x, const Shape& weight, const Conv2dParams& params) {
+  DLCUDA_CHECK(x.rank() == 4, ShapeError, "conv2d: x must have 4 axes (N, C, H, W), got shape {}",
+               to_string(x));
+  DLCUDA_CHECK(weight.rank() == 4, ShapeError,
+               "conv2d: weight must have 4 axes (O, C / groups, KH, KW), got shape {}", to_string(weight));
+  const auto& [stride, padding, dilation, groups] = params;
+  DLCUDA_CHECK(std::min({stride[0], stride[1], dilation[0], dilation[1], groups}) >= 1, ArgumentError,
+               "conv2d: stride, dilation and groups must be at least 1, got [{}], [{}] and {}",
+               fmt::join(stride, ", "), fmt::join(dilation, ", "), groups);
+  DLCUDA_CHECK(*std::min_element(padding.begin(), padding.end()) >= 0, ArgumentError,
+               "conv2d: padding must not be negative, got [{}]", fmt::join(padding, ", "));
+  DLCUDA_CHECK(weight[2] >= 1 && weight[3] >= 1, ShapeError,
+               "conv2d: the kernel is empty, weight has shape {}", to_string(weight));
+  DLCUDA_CHECK(weight[1] * groups == x[1], ShapeError,
+               "conv2d: x has {} channels, weight {} with {} group(s) expects {}", x[1], to_string(weight),
+               groups, weight[1] * groups);
+  DLCUDA_CHECK(weight[0] % groups == 0, ShapeError, "conv2d: {} output channels do not divide into {} groups",
+               weight[0], groups);
+  return Shape{x[0], weight[0],
+               extent("height", x[2], weight[2], stride[0], dilation[0], padding[0], padding[2]),
+               extent("width", x[3], weight[3], stride[1], dilation[1], padding[1], padding[3])};
+}
+
+Tensor conv2d_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params) {
+  const char* op = "conv2d";
+  require_image(op, "x", x);
+  require_weight(op, weight, "x", x);
+  const Shape shape = conv2d_shape(x.shape(), weight.shape(), params);
+  if (bias.defined()) {
+    require_shape(op, "bias", bias, Shape{shape[1]});
+    require_dtype(op, "bias", bias, x.dtype());
+    require_device(op, "bias", bias, x.device());
+  }
+  Tensor y = Tensor::empty(shape, x.dtype(), x.device(), x.format());
+  if (y.numel() == 0) return y;
+  DLCUDA_CHECK(!is_empty(x, weight), ShapeError, "conv2d: x {} has no channels", to_string(x.shape()));
+  DLCUDA_DISPATCH(x.device(), conv2d_forward(x.raw(), weight.raw(), optional_view(bias), y.raw(), params));
+  return y;
+}
+
+Tensor conv2d_backward_data(const Tensor& dy, const Tensor& weight, const Shape& x_shape,
+                            const Conv2dParams& params) {
+  const char* op = "conv2d_backward_data";
+  require_image(op, "dy", dy);
+  require_weight(op, weight, "dy", dy);
+  require_shape(op, "dy", dy, conv2d_shape(x_shape, weight.shape(), params));
+  Tensor dx = Tensor::empty(x_shape, dy.dtype(), dy.device(), dy.format());
+  if (is_empty(dy, weight)) {
+    dx.zero();
+  } else if (dx.numel() > 0) {
+    DLCUDA_DISPATCH(dy.device(), conv2d_backward_data(dy.raw(), weight.raw(), dx.raw(), params));
+  }
+  return dx;
+}
+
+Conv2dWeightGradients conv2d_backward_weight(const Tensor& x, const Tensor& dy, const Shape& weight_shape,
+                                             const Conv2dParams& params, bool with_bias) {
+  const char* op = "conv2d_backward_weight";
+  require_image(op, "x", x);
+  require_image(op, "dy", dy);
+  require_shape(op, "dy", dy, conv2d_shape(x.shape(), weight_shape, params));
+  require_dtype(op, "dy", dy, x.dtype());
+  require_device(op, "dy", dy, x.device());
+  DLCUDA_CHECK((x.is_contiguous() && dy.is_contiguous()) || (x.is_channels_last() && dy.is_channels_last()),
+               ShapeError, "{}: x is {} and dy is {}; convert one with kernels::to_format", op,
+               to_string(x.format()), to_string(dy.format()));
+  Conv2dWeightGradients out;
+  out.weight = Tensor::empty(weight_shape, x.dtype(), x.device());
+  if (with_bias) out.bias = Tensor::empty(Shape{weight_shape[0]}, x.dtype(), x.device());
+  if (is_empty(x, dy)) {
+    out.weight.zero();
+    if (with_bias) out.bias.zero();
+  } else if (out.weight.numel() > 0) {
+    DLCUDA_DISPATCH(x.device(), conv2d_backward_weight(x.raw(), dy.raw(), out.weight.raw(),
+                                                       optional_view(out.bias), params));
+  }
+  return out;
+}
+
+}  // namespace dlcuda::kernels

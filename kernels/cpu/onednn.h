@@ -1,0 +1,123 @@
+// oneDNN behind one door: engine and stream, descriptors of views, primitives by key, and the differences
+// between its versions 2 and 3.
+#pragma once
+
+#include <dnnl.hpp>
+
+#include <unordered_map>
+#include <vector>
+
+#include "dlcuda/core/check.h"
+#include "dlcuda/core/tensor.h"
+
+namespace dlcuda::kernels::cpu {
+
+dnnl::engine& onednn_engine();
+/// Of the calling thread.
+dnnl::stream& onednn_stream();
+
+/// f32 or bf16; others are handled before oneDNN is asked.
+dnnl::memory::data_type onednn_type(DType dtype);
+/// A descriptor with the view's own strides.
+dnnl::memory::desc onednn_desc(const TensorView& view);
+
+/// What tells two primitives of one kind apart: dtypes, extents, strides, parameters, threads.
+class OnednnKey {
+ public:
+  OnednnKey& add(std::int64_t value) {
+    values_.push_back(value);
+    return *this;
+  }
+  OnednnKey& add(const TensorView& view);
+  bool operator==(const OnednnKey&) const = default;
+  struct Hash {
+    std::size_t operator()(const OnednnKey& key) const;
+  };
+
+ private:
+  std::vector<std::int64_t> values_;
+};
+
+/// Primitives made so far by this thread, by key: making one takes far longer than running it.
+template <typename Entry>
+class OnednnCache {
+ public:
+  template <typename Make>
+  Entry& get(const OnednnKey& key, const Make& make) {
+    const auto found = entries_.find(key);
+    if (found != entries_.end()) return found->second;
+    // A bound for programs whose shapes never repeat; shapes that do are soon back.
+    if (entries_.size() >= kCapacity) entries_.clear();
+    return entries_.emplace(key, make()).first->second;
+  }
+
+ private:
+  static constexpr std::size_t kCapacity = 1024;
+  std::unordered_map<OnednnKey, Entry, OnednnKey::Hash> entries_;
+};
+
+/// Attributes with a scratchpad of ours, so that it comes from the caching allocator.
+dnnl::primitive_attr onednn_attributes();
+
+/// A primitive descriptor from the arguments that both versions take in the same order.
+template <typename Primitive, typename... Arguments>
+typename Primitive::primitive_desc onednn_describe(const Arguments&... arguments) {
+#if DNNL_VERSION_MAJOR >= 3
+  return typename Primitive::primitive_desc(onednn_engine(), arguments..., onednn_attributes());
+#else
+  return typename Primitive::primitive_desc(typename Primitive::desc(arguments...), onednn_attributes(),
+                                            onednn_engine());
+#endif
+}
+
+/// The same for a backward primitive, which wants the forward one as a hint.
+template <typename Primitive, typename Hint, typename... Arguments>
+typename Primitive::primitive_desc onednn_describe_backward(const Hint& hint, const Arguments&... arguments) {
+#if DNNL_VERSION_MAJOR >= 3
+  return typename Primitive::primitive_desc(onednn_engine(), arguments..., hint, onednn_attributes());
+#else
+  return typename Primitive::primitive_desc(typename Primitive::desc(arguments...), onednn_attributes(),
+                                            onednn_engine(), hint);
+#endif
+}
+
+/// Memory for a descriptor: `data` as it is.
+inline dnnl::memory onednn_memory(const dnnl::memory::desc& desc, void* data) {
+  return dnnl::memory(desc, onednn_engine(), data);
+}
+
+/// A scratch buffer from the caching allocator, given back when it goes.
+class OnednnScratch {
+ public:
+  explicit OnednnScratch(const dnnl::memory::desc& desc)
+      : bytes_(Tensor::empty(Shape{std::int64_t(desc.get_size())}, DType::U8)),
+        memory_(onednn_memory(desc, bytes_.data())) {}
+  const dnnl::memory& memory() const { return memory_; }
+
+ private:
+  Tensor bytes_;
+  dnnl::memory memory_;
+};
+
+/// Runs a primitive with its scratchpad; turns oneDNN's exceptions into Error.
+void onednn_run(const char* op, const dnnl::primitive& primitive, const dnnl::memory::desc& scratchpad,
+                std::unordered_map<int, dnnl::memory> arguments);
+/// Copies between layouts (and f32/bf16).
+void onednn_reorder(const char* op, const dnnl::memory& from, const dnnl::memory& to);
+
+/// The view's elements as f32 in a new dense tensor of the same format, and back: how f16 is computed.
+Tensor onednn_to_f32(const TensorView& view);
+void onednn_from_f32(const Tensor& from, const TensorView& to);
+
+/// Turns what oneDNN throws while `call` makes a primitive into Error.
+template <typename Call>
+auto onednn_guard(const char* op, const Call& call) {
+  try {
+    return call();
+  } catch (const dnnl::error& error) {
+    DLCUDA_THROW(Error, "{}: oneDNN {}.{} refused: {} (status {})", op, DNNL_VERSION_MAJOR,
+                 DNNL_VERSION_MINOR, error.what(), int(error.status));
+  }
+}
+
+}  // namespace dlcuda::kernels::cpu

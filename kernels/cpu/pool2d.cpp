@@ -1,0 +1,216 @@
+// One loop nest serves both memory formats: a plane of channels-last is a set of pixels that are C elements
+// apart. The innermost loop runs over what lies together, channels or nothing.
+#include "dlcuda/kernels/pool2d.h"
+
+#include "dlcuda/kernels/cpu/loops.h"
+
+namespace dlcuda::kernels::cpu::DLCUDA_ISA {
+namespace {
+
+/// The tensor as (planes, H, W, lanes): lanes are C and planes N in channels-last, 1 and N * C otherwise.
+struct Planes {
+  std::int64_t count, height, width, lanes;
+};
+
+DLCUDA_INLINE Planes planes_of(const TensorView& x) {
+  const bool channels_last = x.strides[1] == 1 && x.strides[3] == x.shape[1];
+  return {channels_last ? x.shape[0] : x.shape[0] * x.shape[1], x.shape[2], x.shape[3],
+          channels_last ? x.shape[1] : 1};
+}
+
+/// Rows or columns begin..end-1 of a window, cut to the input; `size` counts padding too.
+struct Window {
+  std::int64_t begin, end, size;
+};
+
+DLCUDA_INLINE Window window(std::int64_t out, std::int64_t in, std::int64_t kernel, std::int64_t stride,
+                            std::int64_t padding) {
+  const std::int64_t begin = out * stride - padding, end = begin + kernel;
+  return {begin < 0 ? 0 : begin, end < in ? end : in, (end < in + padding ? end : in + padding) - begin};
+}
+
+DLCUDA_INLINE std::int64_t divisor(const Window& rows, const Window& columns, const Pool2dParams& params) {
+  return params.count_include_pad ? rows.size * columns.size
+                                  : (rows.end - rows.begin) * (columns.end - columns.begin);
+}
+
+/// call(plane, oh, ow, rows, columns) for every window of the planes begin..end-1.
+template <typename Call>
+DLCUDA_INLINE void for_each_window(std::int64_t begin, std::int64_t end, const Planes& in, const Planes& out,
+                                   const Pool2dParams& params, const Call& call) {
+  for (std::int64_t plane = begin; plane < end; ++plane) {
+    for (std::int64_t oh = 0; oh < out.height; ++oh) {
+      const Window rows = window(oh, in.height, params.kernel[0], params.stride[0], params.padding[0]);
+      for (std::int64_t ow = 0; ow < out.width; ++ow) {
+        call(plane, oh, ow, rows,
+             window(ow, in.width, params.kernel[1], params.stride[1], params.padding[1]));
+      }
+    }
+  }
+}
+
+DLCUDA_INLINE std::int64_t plane_grain(const Planes& p) {
+  return kGrain / (p.height * p.width * p.lanes + 1) + 1;
+}
+
+/// 2 x 2 windows side by side, the pooling of most networks: no borders, no divisions.
+DLCUDA_INLINE bool is_two_by_two(const Pool2dParams& params) {
+  return params.kernel[0] == 2 && params.kernel[1] == 2 && params.stride[0] == 2 && params.stride[1] == 2 &&
+         params.padding[0] == 0 && params.padding[1] == 0;
+}
+
+}  // namespace
+
+void avg_pool2d_forward(const TensorView& x, const TensorView& y, const Pool2dParams& params) {
+  visit_floating(x.dtype, [&]<typename T>() {
+    using C = compute_t<T>;
+    const Planes in = planes_of(x), out{in.count, y.shape[2], y.shape[3], in.lanes};
+    const T* __restrict from = x.as<const T>();
+    T* __restrict to = y.as<T>();
+    const std::int64_t row = in.width * in.lanes;
+    parallel_for(in.count, plane_grain(in), [=, &params](std::int64_t begin, std::int64_t end) {
+      if (is_two_by_two(params)) {
+        for (std::int64_t i = begin * out.height; i < end * out.height; ++i) {
+          const T* top = from + (i / out.height * in.height + 2 * (i % out.height)) * row;
+          T* target = to + i * out.width * out.lanes;
+          for (std::int64_t ow = 0; ow < out.width; ++ow) {
+            for (std::int64_t c = 0; c < in.lanes; ++c) {
+              const T* corner = top + 2 * ow * in.lanes + c;
+              const C sum = (static_cast<C>(corner[0]) + static_cast<C>(corner[in.lanes])) +
+                            (static_cast<C>(corner[row]) + static_cast<C>(corner[row + in.lanes]));
+              target[ow * in.lanes + c] = static_cast<T>(sum * C(0.25));
+            }
+          }
+        }
+        return;
+      }
+      for_each_window(begin, end, in, out, params,
+                      [&](std::int64_t plane, std::int64_t oh, std::int64_t ow, Window rows, Window columns) {
+                        const C factor = C(1) / static_cast<C>(divisor(rows, columns, params));
+                        for (std::int64_t c = 0; c < in.lanes; ++c) {
+                          C sum = 0;
+                          for (std::int64_t h = rows.begin; h < rows.end; ++h) {
+                            for (std::int64_t w = columns.begin; w < columns.end; ++w) {
+                              sum += static_cast<C>(from[(plane * in.height + h) * row + w * in.lanes + c]);
+                            }
+                          }
+                          to[((plane * out.height + oh) * out.width + ow) * in.lanes + c] =
+                              static_cast<T>(sum * factor);
+                        }
+                      });
+    });
+  });
+}
+
+void avg_pool2d_backward(const TensorView& dy, const TensorView& dx, const Pool2dParams& params) {
+  visit_floating(dy.dtype, [&]<typename T>() {
+    using C = compute_t<T>;
+    const Planes in = planes_of(dx), out{in.count, dy.shape[2], dy.shape[3], in.lanes};
+    const T* __restrict from = dy.as<const T>();
+    T* __restrict to = dx.as<T>();
+    const std::int64_t row = in.width * in.lanes;
+    parallel_for(in.count, plane_grain(in), [=, &params](std::int64_t begin, std::int64_t end) {
+      if (is_two_by_two(params)) {
+        for (std::int64_t i = begin * in.height; i < end * in.height; ++i) {
+          const std::int64_t h = i % in.height;
+          T* target = to + i * row;
+          const bool covered = h / 2 < out.height;
+          const T* source = from + (i / in.height * out.height + h / 2) * out.width * in.lanes;
+          for (std::int64_t ow = 0; ow < (covered ? out.width : 0); ++ow) {
+            for (std::int64_t c = 0; c < in.lanes; ++c) {
+              const T share = static_cast<T>(static_cast<C>(source[ow * in.lanes + c]) * C(0.25));
+              target[2 * ow * in.lanes + c] = share;
+              target[(2 * ow + 1) * in.lanes + c] = share;
+            }
+          }
+          for (std::int64_t k = covered ? 2 * out.width * in.lanes : 0; k < row; ++k)
+            target[k] = static_cast<T>(C(0));
+        }
+        return;
+      }
+      // Each input gathers from the windows that cover it, in one order: no zeroing, no 16-bit sums of sums.
+      for (std::int64_t i = begin * in.height * in.width; i < end * in.height * in.width; ++i) {
+        const std::int64_t plane = i / (in.height * in.width), h = i / in.width % in.height, w = i % in.width;
+        const auto first = [](std::int64_t at, std::int64_t kernel, std::int64_t stride) {
+          return at < kernel ? std::int64_t{0} : (at - kernel) / stride + 1;
+        };
+        const std::int64_t oh_begin = first(h + params.padding[0], params.kernel[0], params.stride[0]);
+        const std::int64_t ow_begin = first(w + params.padding[1], params.kernel[1], params.stride[1]);
+        for (std::int64_t c = 0; c < in.lanes; ++c) {
+          C sum = 0;
+          for (std::int64_t oh = oh_begin; oh < out.height && oh * params.stride[0] <= h + params.padding[0];
+               ++oh) {
+            const Window rows = window(oh, in.height, params.kernel[0], params.stride[0], params.padding[0]);
+            for (std::int64_t ow = ow_begin; ow < out.width && ow * params.stride[1] <= w + params.padding[1];
+                 ++ow) {
+              const Window columns =
+                  window(ow, in.width, params.kernel[1], params.stride[1], params.padding[1]);
+              sum += static_cast<C>(from[((plane * out.height + oh) * out.width + ow) * in.lanes + c]) /
+                     static_cast<C>(divisor(rows, columns, params));
+            }
+          }
+          to[i * in.lanes + c] = static_cast<T>(sum);
+        }
+      }
+    });
+  });
+}
+
+void max_pool2d_forward(const TensorView& x, const TensorView& y, const TensorView& indices,
+                        const Pool2dParams& params) {
+  visit_floating(x.dtype, [&]<typename T>() {
+    using C = compute_t<T>;
+    const Planes in = planes_of(x), out{in.count, y.shape[2], y.shape[3], in.lanes};
+    const T* __restrict from = x.as<const T>();
+    T* __restrict to = y.as<T>();
+    std::int32_t* __restrict index = indices.as<std::int32_t>();
+    parallel_for(in.count, plane_grain(in), [=, &params](std::int64_t begin, std::int64_t end) {
+      for_each_window(begin, end, in, out, params,
+                      [&](std::int64_t plane, std::int64_t oh, std::int64_t ow, Window rows, Window columns) {
+                        const T* base = from + plane * in.height * in.width * in.lanes;
+                        for (std::int64_t c = 0; c < in.lanes; ++c) {
+                          std::int64_t best = rows.begin * in.width + columns.begin;
+                          C largest = static_cast<C>(base[best * in.lanes + c]);
+                          for (std::int64_t h = rows.begin; h < rows.end; ++h) {
+                            for (std::int64_t w = columns.begin; w < columns.end; ++w) {
+                              const C value = static_cast<C>(base[(h * in.width + w) * in.lanes + c]);
+                              if (value > largest || value != value) {
+                                largest = value;
+                                best = h * in.width + w;
+                              }
+                            }
+                          }
+                          const std::int64_t at = ((plane * out.height + oh) * out.width + ow) * in.lanes + c;
+                          to[at] = static_cast<T>(largest);
+                          index[at] = static_cast<std::int32_t>(best);
+                        }
+                      });
+    });
+  });
+}
+
+void max_pool2d_backward(const TensorView& dy, const TensorView& indices, const TensorView& dx,
+                         const Pool2dParams& params) {
+  visit_floating(dy.dtype, [&]<typename T>() {
+    using C = compute_t<T>;
+    const Planes in = planes_of(dx), out{in.count, dy.shape[2], dy.shape[3], in.lanes};
+    const T* __restrict from = dy.as<const T>();
+    const std::int32_t* __restrict index = indices.as<const std::int32_t>();
+    T* __restrict to = dx.as<T>();
+    // A plane belongs to one thread, so adding is safe, and in one order.
+    parallel_for(in.count, plane_grain(in), [=, &params](std::int64_t begin, std::int64_t end) {
+      const std::int64_t in_plane = in.height * in.width * in.lanes;
+      for (std::int64_t i = begin * in_plane; i < end * in_plane; ++i) to[i] = static_cast<T>(C(0));
+      for_each_window(begin, end, in, out, params,
+                      [&](std::int64_t plane, std::int64_t oh, std::int64_t ow, Window, Window) {
+                        for (std::int64_t c = 0; c < in.lanes; ++c) {
+                          const std::int64_t at = ((plane * out.height + oh) * out.width + ow) * in.lanes + c;
+                          T& target = to[plane * in_plane + index[at] * in.lanes + c];
+                          target = static_cast<T>(static_cast<C>(target) + static_cast<C>(from[at]));
+                        }
+                      });
+    });
+  });
+}
+
+}  // namespace dlcuda::kernels::cpu::DLCUDA_ISA

@@ -1,0 +1,61 @@
+// The CUDA side of every family in a build without CUDA. No tensor can be on a CUDA device then, so nobody gets here
+// but by a mistake of ours; the message is for that case.
+#include "dlcuda/core/check.h"
+#include "dlcuda/kernels/activation.h"
+#include "dlcuda/kernels/arithmetic.h"
+#include "dlcuda/kernels/bias.h"
+#include "dlcuda/kernels/conv2d.h"
+#include "dlcuda/kernels/copy.h"
+#include "dlcuda/kernels/cross_entropy.h"
+#include "dlcuda/kernels/dropout.h"
+#include "dlcuda/kernels/matmul.h"
+#include "dlcuda/kernels/pool2d.h"
+#include "dlcuda/kernels/random.h"
+#include "dlcuda/kernels/reduce.h"
+#include "dlcuda/kernels/softmax.h"
+#include "dlcuda/kernels/update.h"
+
+namespace dlcuda::kernels::cuda {
+namespace {
+
+[[noreturn]] void refuse(const char* op) {
+  DLCUDA_THROW(DeviceError, "{}: libdlcuda was built without CUDA; install the CUDA toolkit and cuDNN, build again", op);
+}
+
+}  // namespace
+
+using View = const TensorView&;
+
+void activation_forward(View, View, const ActivationParams&) { refuse("activation"); }
+void activation_backward(View, View, View, const ActivationParams&) { refuse("activation_backward"); }
+void add(View, View, View) { refuse("add"); }
+void multiply(View, View, View) { refuse("multiply"); }
+void scale(View, double, View) { refuse("scale"); }
+void fill(View, double) { refuse("fill"); }
+void advance_counter(View, std::int64_t) { refuse("advance_counter"); }
+void bias_add(View, View, View) { refuse("bias_add"); }
+void bias_backward(View, View) { refuse("bias_backward"); }
+void conv2d_forward(View, View, View, View, const Conv2dParams&) { refuse("conv2d"); }
+void conv2d_backward_data(View, View, View, const Conv2dParams&) { refuse("conv2d_backward_data"); }
+void conv2d_backward_weight(View, View, View, View, const Conv2dParams&) { refuse("conv2d_backward_weight"); }
+void copy(View, View) { refuse("copy"); }
+void cross_entropy_forward(View, View, View, View, View) { refuse("cross_entropy"); }
+void cross_entropy_backward(View, View, View, View, View) { refuse("cross_entropy_backward"); }
+void classification_metrics(View, View, View, View) { refuse("classification_metrics"); }
+void dropout(View, View, const DropoutParams&) { refuse("dropout"); }
+void matmul(View, View, View, View, const MatmulParams&) { refuse("matmul"); }
+void avg_pool2d_forward(View, View, const Pool2dParams&) { refuse("avg_pool2d"); }
+void avg_pool2d_backward(View, View, const Pool2dParams&) { refuse("avg_pool2d_backward"); }
+void max_pool2d_forward(View, View, View, const Pool2dParams&) { refuse("max_pool2d"); }
+void max_pool2d_backward(View, View, View, const Pool2dParams&) { refuse("max_pool2d_backward"); }
+void fill_uniform(View, double, double, const RandomCall&) { refuse("fill_uniform"); }
+void fill_normal(View, double, double, const RandomCall&) { refuse("fill_normal"); }
+void reduce(View, View, Reduction) { refuse("reduce"); }
+void reduce_backward(View, View, Reduction) { refuse("reduce_backward"); }
+void argmax(View, View) { refuse("argmax"); }
+void softmax_forward(View, View) { refuse("softmax"); }
+void softmax_backward(View, View, View) { refuse("softmax_backward"); }
+void sgd_update(std::span<const UpdateTensors>, View, const SgdParams&) { refuse("sgd_update"); }
+void adam_update(std::span<const UpdateTensors>, View, View, const AdamParams&) { refuse("adam_update"); }
+
+}  // namespace dlcuda::kernels::cuda

@@ -1,0 +1,95 @@
+#include "dlcuda/kernels/random.h"
+
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "dlcuda/kernels/arithmetic.h"
+#include "dlcuda/kernels/checks.h"
+
+namespace dlcuda::kernels {
+namespace {
+
+constexpr std::uint64_t kDefaultSeed = 0;
+
+/// All generators of the process, so that one call seeds them. Kept reachable and never destroyed: device
+/// memory may be gone when static objects are.
+struct Registry {
+  std::mutex mutex;
+  std::uint64_t seed = kDefaultSeed;
+  std::map<std::pair<DeviceType, int>, std::unique_ptr<Generator>> dropout;
+  std::unique_ptr<Generator> weights;
+};
+
+Registry& registry() {
+  static Registry* const instance = new Registry;
+  return *instance;
+}
+
+void check(const char* op, const Tensor& x, const RandomCall& call) {
+  require_floating(op, "x", x);
+  require_dense(op, "x", x);
+  DLCUDA_CHECK(x.dtype() == DType::F32 || x.dtype() == DType::F64, DTypeError,
+               "{}: x must be f32 or f64, got {}", op, to_string(x.dtype()));
+  require_dtype(op, "call.step", call.step, DType::I64);
+  require_device(op, "call.step", call.step, x.device());
+}
+
+}  // namespace
+
+Generator::Generator(std::uint64_t seed, RandomDomain domain, Device device)
+    : seed_(seed), domain_(domain), step_(Tensor::zeros(Shape{1}, DType::I64, device)) {}
+
+RandomCall Generator::next_call() { return {random_key(seed_, domain_), ordinal_++, step_}; }
+
+void Generator::advance_step() {
+  advance_counter(step_);
+  ordinal_ = 0;
+}
+
+void Generator::reseed(std::uint64_t seed) {
+  seed_ = seed;
+  ordinal_ = 0;
+  step_.zero();
+}
+
+Generator& dropout_generator(Device device) {
+  Registry& all = registry();
+  const std::lock_guard lock(all.mutex);
+  auto& generator = all.dropout[{device.type, device.index}];
+  if (!generator) generator = std::make_unique<Generator>(all.seed, RandomDomain::Dropout, device);
+  return *generator;
+}
+
+Generator& weight_generator() {
+  Registry& all = registry();
+  const std::lock_guard lock(all.mutex);
+  if (!all.weights) {
+    all.weights = std::make_unique<Generator>(all.seed, RandomDomain::InitialWeights, Device::cpu());
+  }
+  return *all.weights;
+}
+
+void manual_seed(std::uint64_t seed) {
+  Registry& all = registry();
+  const std::lock_guard lock(all.mutex);
+  all.seed = seed;
+  for (auto& [device, generator] : all.dropout) generator->reseed(seed);
+  if (all.weights) all.weights->reseed(seed);
+}
+
+void fill_uniform(Tensor& x, double low, double high, const RandomCall& call) {
+  check("fill_uniform", x, call);
+  DLCUDA_DISPATCH_LOOPS(x.device(), fill_uniform(x.raw(), low, high, call));
+  x.bump_version();
+}
+
+void fill_normal(Tensor& x, double mean, double deviation, const RandomCall& call) {
+  check("fill_normal", x, call);
+  DLCUDA_CHECK(deviation >= 0, ArgumentError, "fill_normal: the deviation must not be negative, got {}",
+               deviation);
+  DLCUDA_DISPATCH_LOOPS(x.device(), fill_normal(x.raw(), mean, deviation, call));
+  x.bump_version();
+}
+
+}  // namespace dlcuda::kernels

@@ -1,0 +1,84 @@
+// Convolution, products of matrices, bias.
+#include "dlcuda/core/check.h"
+#include "dlcuda/kernels/bias.h"
+#include "dlcuda/kernels/matmul.h"
+#include "dlcuda/layers/functional.h"
+#include "dlcuda/layers/recording.h"
+
+namespace dlcuda::functional {
+
+using autograd::any_requires_grad;
+using autograd::BackwardContext;
+using autograd::record;
+
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params) {
+  Tensor y = kernels::conv2d_forward(x, weight, bias, params);
+  if (!any_requires_grad({x, weight, bias})) return y;
+  const MemoryFormat format = y.format();
+  return record(
+      "conv2d", std::move(y), {x, weight, bias},
+      [saved_x = save_if(needs_gradient(weight), x), saved_weight = save_if(needs_gradient(x), weight),
+       x_shape = x.shape(), weight_shape = weight.shape(), format, params](const BackwardContext& context) {
+        const Tensor dy = as_format(context.grad, format);
+        Tensor dx;
+        if (context.needs(0)) {
+          dx = kernels::conv2d_backward_data(dy, saved_weight.get(), x_shape, params);
+        }
+        kernels::Conv2dWeightGradients gradients;
+        if (context.needs(1)) {
+          gradients =
+              kernels::conv2d_backward_weight(saved_x.get(), dy, weight_shape, params, context.needs(2));
+        } else if (context.needs(2)) {
+          gradients.bias = kernels::bias_backward(dy);
+        }
+        return std::vector{std::move(dx), std::move(gradients.weight), std::move(gradients.bias)};
+      });
+}
+
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  DLCUDA_CHECK(weight.rank() == 2, ShapeError, "linear: weight must be (out, in), got shape {}",
+               to_string(weight.shape()));
+  DLCUDA_CHECK(x.rank() == 2 && x.size(1) == weight.size(1), ShapeError,
+               "linear: expected x of shape (N, {}) for a weight of shape {}, got {}{}", weight.size(1),
+               to_string(weight.shape()), to_string(x.shape()), x.rank() > 2 ? "; flatten it first" : "");
+  Tensor y = kernels::matmul(x, weight, bias, {.transpose_b = true});
+  if (!any_requires_grad({x, weight, bias})) return y;
+  return record("linear", std::move(y), {x, weight, bias},
+                [saved_x = save_if(needs_gradient(weight), x),
+                 saved_weight = save_if(needs_gradient(x), weight)](const BackwardContext& context) {
+                  const Tensor dy = as_format(context.grad, MemoryFormat::Contiguous);
+                  Tensor dx, dw, db;
+                  if (context.needs(0)) dx = kernels::matmul(dy, saved_weight.get());
+                  if (context.needs(1)) dw = kernels::matmul(dy, saved_x.get(), {}, {.transpose_a = true});
+                  if (context.needs(2)) db = kernels::bias_backward(dy);
+                  return std::vector{std::move(dx), std::move(dw), std::move(db)};
+                });
+}
+
+Tensor matmul(const Tensor& a, const Tensor& b) {
+  Tensor y = kernels::matmul(a, b);
+  if (!any_requires_grad({a, b})) return y;
+  return record("matmul", std::move(y), {a, b},
+                [saved_a = save_if(needs_gradient(b), a),
+                 saved_b = save_if(needs_gradient(a), b)](const BackwardContext& context) {
+                  const Tensor dy = as_format(context.grad, MemoryFormat::Contiguous);
+                  Tensor da, db;
+                  if (context.needs(0)) da = kernels::matmul(dy, saved_b.get(), {}, {.transpose_b = true});
+                  if (context.needs(1)) db = kernels::matmul(saved_a.get(), dy, {}, {.transpose_a = true});
+                  return std::vector{std::move(da), std::move(db)};
+                });
+}
+
+Tensor bias_add(const Tensor& x, const Tensor& bias) {
+  Tensor y = kernels::bias_add(x, bias);
+  if (!any_requires_grad({x, bias})) return y;
+  const MemoryFormat format = x.format();
+  return record("bias_add", std::move(y), {x, bias}, [format](const BackwardContext& context) {
+    const Tensor dy = as_format(context.grad, format);
+    Tensor db;
+    if (context.needs(1)) db = kernels::bias_backward(dy);
+    return std::vector{dy, std::move(db)};
+  });
+}
+
+}  // namespace dlcuda::functional

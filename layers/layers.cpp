@@ -1,0 +1,171 @@
+#include "dlcuda/layers/layers.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "dlcuda/core/check.h"
+
+namespace dlcuda {
+namespace {
+
+using functional::Activation;
+using functional::Conv2dParams;
+using functional::Pool2dParams;
+
+bool all_at_least(std::int64_t least, std::span<const std::int64_t> values) {
+  return std::all_of(values.begin(), values.end(), [&](std::int64_t value) { return value >= least; });
+}
+
+void check_positive(const char* layer, const char* what, std::span<const std::int64_t> values) {
+  DLCUDA_CHECK(all_at_least(1, values), ArgumentError, "{}: {} must be at least 1, got {}", layer, what,
+               fmt::join(values, " x "));
+}
+
+Conv2dOptions checked(const Conv2dOptions& options) {
+  const Conv2dParams& params = options.params;
+  check_positive("Conv2d", "in_channels", {&options.in_channels, 1});
+  check_positive("Conv2d", "out_channels", {&options.out_channels, 1});
+  check_positive("Conv2d", "groups", {&params.groups, 1});
+  check_positive("Conv2d", "kernel", options.kernel);
+  check_positive("Conv2d", "stride", params.stride);
+  check_positive("Conv2d", "dilation", params.dilation);
+  DLCUDA_CHECK(all_at_least(0, params.padding), ArgumentError,
+               "Conv2d: padding (top, left, bottom, right) must not be negative, got {}",
+               fmt::join(params.padding, ", "));
+  DLCUDA_CHECK(options.in_channels % params.groups == 0 && options.out_channels % params.groups == 0,
+               ArgumentError, "Conv2d: groups must divide the channels; got {} in, {} out and {} groups",
+               options.in_channels, options.out_channels, params.groups);
+  return options;
+}
+
+LinearOptions checked(const LinearOptions& options) {
+  check_positive("Linear", "in_features", {&options.in_features, 1});
+  check_positive("Linear", "out_features", {&options.out_features, 1});
+  return options;
+}
+
+Pool2dParams checked(const char* layer, const Pool2dParams& params) {
+  check_positive(layer, "kernel", params.kernel);
+  check_positive(layer, "stride", params.stride);
+  for (std::size_t axis = 0; axis < 2; ++axis) {
+    DLCUDA_CHECK(0 <= params.padding[axis] && params.padding[axis] <= params.kernel[axis] / 2, ArgumentError,
+                 "{}: padding must be between 0 and half the kernel, got {} for a kernel of {}", layer,
+                 fmt::join(params.padding, " x "), fmt::join(params.kernel, " x "));
+  }
+  return params;
+}
+
+std::string pair_text(const std::array<std::int64_t, 2>& pair) {
+  return fmt::format("{}x{}", pair[0], pair[1]);
+}
+
+std::string describe_pool(const char* layer, const Pool2dParams& params) {
+  std::string text =
+      fmt::format("{}(kernel {}, stride {}", layer, pair_text(params.kernel), pair_text(params.stride));
+  if (params.padding != Pool2dParams{}.padding) text += ", padding " + pair_text(params.padding);
+  return text + ")";
+}
+
+}  // namespace
+
+Conv2d::Conv2d(const Conv2dOptions& options) : options_(checked(options)) {
+  const Shape shape{options.out_channels, options.in_channels / options.params.groups, options.kernel[0],
+                    options.kernel[1]};
+  weight_ = init::weight(shape, options.scheme);
+  register_parameter("weight", &weight_);
+  if (!options.bias) return;
+  bias_ = init::bias(options.out_channels, init::fans(shape).in, options.scheme);
+  register_parameter("bias", &bias_);
+}
+
+Tensor Conv2d::forward(const Tensor& x) { return functional::conv2d(x, weight_, bias_, options_.params); }
+
+std::string Conv2d::describe() const {
+  const Conv2dParams& params = options_.params;
+  std::string text = fmt::format("Conv2d({}, {}, kernel {}", options_.in_channels, options_.out_channels,
+                                 pair_text(options_.kernel));
+  if (params.stride != Conv2dParams{}.stride) text += ", stride " + pair_text(params.stride);
+  const auto& pad = params.padding;
+  if (pad[0] != pad[2] || pad[1] != pad[3]) {
+    text += fmt::format(", padding {}", fmt::join(pad, ","));
+  } else if (pad != Conv2dParams{}.padding) {
+    text += ", padding " + pair_text({pad[0], pad[1]});
+  }
+  if (params.dilation != Conv2dParams{}.dilation) text += ", dilation " + pair_text(params.dilation);
+  if (params.groups != 1) text += fmt::format(", groups {}", params.groups);
+  return text + (options_.bias ? ")" : ", no bias)");
+}
+
+Linear::Linear(const LinearOptions& options) : options_(checked(options)) {
+  weight_ = init::weight({options.out_features, options.in_features}, options.scheme);
+  register_parameter("weight", &weight_);
+  if (!options.bias) return;
+  bias_ = init::bias(options.out_features, options.in_features, options.scheme);
+  register_parameter("bias", &bias_);
+}
+
+Tensor Linear::forward(const Tensor& x) { return functional::linear(x, weight_, bias_); }
+
+std::string Linear::describe() const {
+  return fmt::format("Linear({}, {}{})", options_.in_features, options_.out_features,
+                     options_.bias ? "" : ", no bias");
+}
+
+AvgPool2d::AvgPool2d(const Pool2dParams& params) : params_(checked("AvgPool2d", params)) {}
+Tensor AvgPool2d::forward(const Tensor& x) { return functional::avg_pool2d(x, params_); }
+std::string AvgPool2d::describe() const { return describe_pool("AvgPool2d", params_); }
+
+MaxPool2d::MaxPool2d(const Pool2dParams& params) : params_(checked("MaxPool2d", params)) {}
+Tensor MaxPool2d::forward(const Tensor& x) { return functional::max_pool2d(x, params_); }
+std::string MaxPool2d::describe() const { return describe_pool("MaxPool2d", params_); }
+
+ActivationLayer::ActivationLayer(const functional::ActivationParams& params) : params_(params) {
+  DLCUDA_CHECK(std::isfinite(params.slope) && params.slope >= 0, ArgumentError,
+               "LeakyRelu: slope must be finite and not negative, got {}", params.slope);
+}
+
+Tensor ActivationLayer::forward(const Tensor& x) { return functional::activation(x, params_); }
+
+std::string ActivationLayer::describe() const {
+  switch (params_.kind) {
+    case Activation::Sigmoid:
+      return "Sigmoid()";
+    case Activation::Tanh:
+      return "Tanh()";
+    case Activation::Relu:
+      return "Relu()";
+    case Activation::LeakyRelu:
+      return fmt::format("LeakyRelu({})", params_.slope);
+  }
+  return "ActivationLayer()";
+}
+
+Dropout::Dropout(double p) : p_(p) {
+  DLCUDA_CHECK(0 <= p && p <= 1, ArgumentError, "Dropout: p must be a probability between 0 and 1, got {}",
+               p);
+}
+
+Tensor Dropout::forward(const Tensor& x) {
+  return functional::dropout(x, p_, is_training(), kernels::dropout_generator(x.device()));
+}
+
+std::string Dropout::describe() const { return fmt::format("Dropout({})", p_); }
+
+Tensor Flatten::forward(const Tensor& x) { return functional::flatten(x); }
+std::string Flatten::describe() const { return "Flatten()"; }
+
+void Sequential::append(std::unique_ptr<Module> layer) {
+  DLCUDA_CHECK(layer != nullptr, ArgumentError, "Sequential: layer {} is a null pointer", layers_.size());
+  register_module(std::to_string(layers_.size()), layer.get());
+  layers_.push_back(std::move(layer));
+}
+
+Tensor Sequential::forward(const Tensor& x) {
+  Tensor y = x;
+  for (const auto& layer : layers_) y = (*layer)(y);
+  return y;
+}
+
+std::string Sequential::describe() const { return fmt::format("Sequential({} layers)", layers_.size()); }
+
+}  // namespace dlcuda

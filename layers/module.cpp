@@ -1,0 +1,172 @@
+#include "dlcuda/layers/module.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "dlcuda/core/autograd.h"
+#include "dlcuda/core/check.h"
+#include "dlcuda/core/text.h"
+#include "dlcuda/kernels/copy.h"
+
+namespace dlcuda {
+
+/// Calls call(name, tensor, kind) for everything registered, as state_dict orders it: a module's parameters,
+/// its buffers, then its children.
+template <typename Visit>
+void Module::visit(const std::string& prefix, const Visit& call) const {
+  for (const Kind kind : {Kind::Parameter, Kind::Buffer}) {
+    for (const Entry& entry : tensors_) {
+      if (entry.kind == kind) call(prefix + entry.name, *entry.tensor, kind);
+    }
+  }
+  for (const auto& [name, child] : children_) child->visit(prefix + name + ".", call);
+}
+
+Tensor Module::operator()(const Tensor& x) {
+  if (tag_ == MemoryTag()) return forward(x);
+  const MemoryTagScope scope(tag_);
+  return forward(x);
+}
+
+NamedTensors Module::parameters() const {
+  NamedTensors result;
+  std::set<const autograd::Meta*> seen;
+  visit("", [&](std::string name, const Tensor& tensor, Kind kind) {
+    if (kind == Kind::Parameter && seen.insert(&tensor.meta()).second) {
+      result.emplace_back(std::move(name), tensor);
+    }
+  });
+  return result;
+}
+
+NamedTensors Module::buffers() const {
+  NamedTensors result;
+  visit("", [&](std::string name, const Tensor& tensor, Kind kind) {
+    if (kind == Kind::Buffer) result.emplace_back(std::move(name), tensor);
+  });
+  return result;
+}
+
+NamedTensors Module::state_dict() const {
+  NamedTensors result;
+  visit("", [&](std::string name, const Tensor& tensor, Kind) {
+    result.emplace_back(std::move(name), tensor.detach());
+  });
+  return result;
+}
+
+void Module::load_state_dict(const NamedTensors& state) {
+  const NamedTensors own = state_dict();
+  std::vector<std::string> own_names, given_names;
+  for (const auto& [name, tensor] : own) own_names.push_back(name);
+  std::map<std::string, const Tensor*> given;
+  std::string problems;
+  for (const auto& [name, tensor] : state) {
+    given_names.push_back(name);
+    if (!given.emplace(name, &tensor).second) problems += fmt::format("\n  given twice: {}", name);
+  }
+
+  for (const auto& [name, tensor] : own) {
+    const auto found = given.find(name);
+    if (found == given.end()) {
+      problems += fmt::format("\n  missing: {} {}{}", name, to_string(tensor.shape()),
+                              did_you_mean(name, given_names));
+    } else if (!found->second->defined()) {
+      problems += fmt::format("\n  mismatched: {}: expected {} {}, got an undefined tensor", name,
+                              to_string(tensor.dtype()), to_string(tensor.shape()));
+    } else if (found->second->shape() != tensor.shape() || found->second->dtype() != tensor.dtype()) {
+      problems += fmt::format("\n  mismatched: {}: expected {} {}, got {} {}", name,
+                              to_string(tensor.dtype()), to_string(tensor.shape()),
+                              to_string(found->second->dtype()), to_string(found->second->shape()));
+    }
+  }
+  for (const auto& [name, tensor] : given) {
+    if (std::find(own_names.begin(), own_names.end(), name) == own_names.end()) {
+      problems += fmt::format("\n  unexpected: {}{}", name, did_you_mean(name, own_names));
+    }
+  }
+  DLCUDA_CHECK(problems.empty(), ArgumentError,
+               "load_state_dict: the state does not fit {}; nothing was loaded{}", describe(), problems);
+
+  // All that can fail for lack of memory comes before the first value is changed.
+  const autograd::NoGrad no_grad;
+  std::vector<Tensor> values;
+  for (const auto& [name, tensor] : own) {
+    values.push_back(kernels::to_format(given.at(name)->detach(), tensor.format()));
+  }
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    Tensor target = own[i].second;
+    target.copy_from(values[i]);
+  }
+}
+
+std::int64_t Module::parameter_count() const {
+  std::int64_t count = 0;
+  for (const auto& [name, tensor] : parameters()) count += tensor.numel();
+  return count;
+}
+
+void Module::train(bool training) {
+  training_ = training;
+  for (const auto& [name, child] : children_) child->train(training);
+}
+
+void Module::to(Device device) {
+  const autograd::NoGrad no_grad;
+  std::map<const autograd::Meta*, Tensor> moved;
+  std::vector<std::pair<Tensor*, Tensor>> changes;
+  visit("", [&](const std::string&, Tensor& tensor, Kind) {
+    if (tensor.device() == device) return;
+    const auto [entry, fresh] = moved.try_emplace(&tensor.meta());
+    if (fresh) {
+      entry->second = tensor.to(device);
+      entry->second.set_requires_grad(tensor.requires_grad());
+    }
+    changes.emplace_back(&tensor, entry->second);
+  });
+  // Nothing has changed if one of them did not fit.
+  for (auto& [tensor, value] : changes) *tensor = std::move(value);
+}
+
+void Module::register_parameter(std::string name, Tensor* parameter) {
+  register_tensor(std::move(name), parameter, Kind::Parameter);
+  parameter->set_requires_grad();
+}
+
+void Module::register_buffer(std::string name, Tensor* buffer) {
+  register_tensor(std::move(name), buffer, Kind::Buffer);
+}
+
+void Module::register_tensor(std::string name, Tensor* tensor, Kind kind) {
+  check_name(name);
+  DLCUDA_CHECK(tensor != nullptr && tensor->defined(), ArgumentError,
+               "register: '{}' is an undefined tensor; give it its values first, or leave it out", name);
+  tensors_.push_back({std::move(name), tensor, kind});
+}
+
+void Module::register_module(std::string name, Module* child) {
+  check_name(name);
+  DLCUDA_CHECK(child != nullptr && child != this, ArgumentError, "register_module: '{}' is {}", name,
+               child ? "the module itself" : "a null pointer");
+  children_.emplace_back(name, child);
+  child->set_tags(name);
+}
+
+void Module::check_name(const std::string& name) const {
+  DLCUDA_CHECK(!name.empty() && name.find('.') == std::string::npos, ArgumentError,
+               "register: '{}' cannot name a tensor or child: it is {}", name,
+               name.empty() ? "empty" : "joined to others by dots, and must not hold one");
+  const bool taken =
+      std::any_of(tensors_.begin(), tensors_.end(), [&](const Entry& entry) { return entry.name == name; }) ||
+      std::any_of(children_.begin(), children_.end(), [&](const auto& child) { return child.first == name; });
+  DLCUDA_CHECK(!taken, ArgumentError, "register: the name '{}' is taken in this module", name);
+}
+
+void Module::set_tags(const std::string& path) {
+  tag_ = MemoryTag(path);
+  for (const auto& [name, child] : children_) child->set_tags(path + "." + name);
+}
+
+}  // namespace dlcuda

@@ -1,0 +1,20 @@
+// What the differentiable functions share when they record themselves. Internal.
+#pragma once
+
+#include "dlcuda/core/autograd.h"
+#include "dlcuda/kernels/copy.h"
+
+namespace dlcuda::functional {
+
+inline bool needs_gradient(const Tensor& x) { return x.defined() && x.requires_grad(); }
+
+/// Saves `x` only if some gradient will be computed from it; the empty Saved gives an undefined tensor.
+inline autograd::Saved save_if(bool wanted, const Tensor& x) {
+  return wanted ? autograd::Saved(x) : autograd::Saved();
+}
+
+/// The gradient as the kernel wants it: dense and in the format of the forward pass. Nothing is copied in the
+/// usual case, because every function here hands on gradients in the format of its inputs.
+inline Tensor as_format(const Tensor& grad, MemoryFormat format) { return kernels::to_format(grad, format); }
+
+}  // namespace dlcuda::functional

@@ -1,0 +1,101 @@
+#include "dlcuda/optim/optimizer.h"
+
+#include <cmath>
+#include <map>
+
+#include "dlcuda/core/autograd.h"
+#include "dlcuda/core/check.h"
+#include "dlcuda/core/text.h"
+#include "dlcuda/kernels/arithmetic.h"
+#include "dlcuda/kernels/copy.h"
+
+namespace dlcuda {
+namespace {
+
+void check_parameters(const NamedTensors& parameters) {
+  DLCUDA_CHECK(!parameters.empty(), ArgumentError, "optimizer: there are no parameters to update");
+  std::map<const autograd::Meta*, std::string> seen;
+  for (const auto& [name, parameter] : parameters) {
+    DLCUDA_CHECK(parameter.defined(), ArgumentError, "optimizer: parameter {} is undefined", name);
+    DLCUDA_CHECK(
+        !parameter.meta().node, ArgumentError,
+        "optimizer: parameter {} is the result of an operation; give the tensor it was computed from", name);
+    const auto [entry, fresh] = seen.emplace(&parameter.meta(), name);
+    DLCUDA_CHECK(fresh, ArgumentError,
+                 "optimizer: {} and {} are the same tensor, which would be updated twice a step",
+                 entry->second, name);
+    const Device device = parameters.front().second.device();
+    DLCUDA_CHECK(parameter.device() == device, DeviceError,
+                 "optimizer: parameter {} is on {}, {} on {}; move the whole module with to() first",
+                 parameters.front().first, to_string(device), name, to_string(parameter.device()));
+    DLCUDA_CHECK(parameter.dtype() == DType::F32 || (parameter.dtype() == DType::F64 && device.is_cpu()),
+                 DTypeError, "optimizer: parameter {} must be f32 (or f64 on the CPU), got {} on {}", name,
+                 to_string(parameter.dtype()), to_string(device));
+    DLCUDA_CHECK(parameter.is_dense(), ShapeError,
+                 "optimizer: parameter {} of shape {} is a slice; give a tensor of its own", name,
+                 to_string(parameter.shape()));
+  }
+}
+
+}  // namespace
+
+Optimizer::Optimizer(const NamedTensors& parameters, double learning_rate, int states) {
+  check_parameters(parameters);
+  DLCUDA_CHECK(learning_rate > 0, ArgumentError, "optimizer: the learning rate must be positive, got {}",
+               learning_rate);
+  lr_ = Tensor::empty({1}, DType::F32, parameters.front().second.device());
+  set_learning_rate(learning_rate);
+  slots_.reserve(parameters.size());
+  for (const auto& [name, parameter] : parameters) {
+    Slot& slot = slots_.emplace_back();
+    slot.parameter = parameter;
+    for (int i = 0; i < states; ++i) slot.state[std::size_t(i)] = Tensor::zeros_like(parameter);
+  }
+  tensors_.reserve(slots_.size());
+  gradients_.reserve(slots_.size());
+}
+
+void Optimizer::set_learning_rate(double lr) {
+  DLCUDA_CHECK(std::isfinite(lr) && lr >= 0, ArgumentError,
+               "optimizer: the learning rate must be finite and not negative, got {}", lr);
+  learning_rate_ = lr;
+  // The value travels as an argument of the kernel: there is no host memory that would have to stay valid.
+  kernels::fill(lr_, lr);
+}
+
+void Optimizer::step() {
+  const autograd::NoGrad no_grad;
+  tensors_.clear();
+  gradients_.clear();
+  for (const Slot& slot : slots_) {
+    if (slot.parameter.grad_stamp() <= last_stamp_) continue;
+    gradients_.push_back(kernels::to_format(slot.parameter.grad(), slot.parameter.format()));
+    const auto view_of = [](const Tensor& state) { return state.defined() ? state.raw() : TensorView{}; };
+    tensors_.push_back(
+        {slot.parameter.raw(), gradients_.back().raw(), view_of(slot.state[0]), view_of(slot.state[1])});
+  }
+  if (!tensors_.empty()) update(tensors_);
+  for (const Slot& slot : slots_) {
+    if (slot.parameter.grad_stamp() > last_stamp_) slot.parameter.bump_version();
+  }
+  last_stamp_ = autograd::latest_stamp();
+  gradients_.clear();
+}
+
+std::unique_ptr<Optimizer> make_optimizer(std::string_view name, const NamedTensors& parameters,
+                                          double learning_rate) {
+  if (name == "sgd") return std::make_unique<Sgd>(parameters, learning_rate);
+  if (name == "momentum") {
+    return std::make_unique<Sgd>(parameters, learning_rate, kernels::SgdParams{.momentum = 0.9});
+  }
+  if (name == "nesterov") {
+    return std::make_unique<Sgd>(parameters, learning_rate,
+                                 kernels::SgdParams{.momentum = 0.9, .nesterov = true});
+  }
+  if (name == "adam") return std::make_unique<Adam>(parameters, learning_rate);
+  const std::vector<std::string> known{"sgd", "momentum", "nesterov", "adam"};
+  DLCUDA_THROW(ArgumentError, "optimizer: unknown name '{}' (known: {}){}", name, fmt::join(known, ", "),
+               did_you_mean(name, known));
+}
+
+}  // namespace dlcuda

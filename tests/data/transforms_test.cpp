@@ -1,0 +1,127 @@
+#include "dlcuda/data/transforms.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "dlcuda/core/error.h"
+#include "dlcuda/tests/support/temp_folder.h"
+
+namespace dlcuda {
+namespace {
+
+using Pixels = std::vector<std::uint8_t>;
+
+Pixels apply(const Transform& transform, const ImageShape& shape, const Pixels& image, std::uint64_t item = 0,
+             std::uint32_t epoch = 0) {
+  RandomStream random(random_key(1, RandomDomain::Augmentation), item, epoch);
+  Pixels result(transform.output_shape(shape).pixels(), 77);
+  transform.apply(image, shape, result, random);
+  return result;
+}
+
+/// For sets: images that can be ordered.
+std::string text_of(const Pixels& image) { return {image.begin(), image.end()}; }
+
+std::vector<float> run(const ImagePipeline& pipeline, const Pixels& image) {
+  RandomStream random(1, 2, 3);
+  ImagePipeline::Scratch scratch;
+  std::vector<float> result(pipeline.output_shape().pixels(), -99.0f);
+  pipeline(image, result, random, scratch);
+  return result;
+}
+
+TEST(Pad, CentresEachChannel) {
+  const Pad pad(3, 5, 9);
+  EXPECT_EQ(pad.output_shape({2, 1, 2}), (ImageShape{2, 3, 5}));
+  EXPECT_EQ(apply(pad, {2, 1, 2}, {1, 2, 3, 4}), (Pixels{9, 9, 9, 9, 9, 9, 1, 2, 9, 9, 9, 9, 9, 9, 9,  //
+                                                         9, 9, 9, 9, 9, 9, 3, 4, 9, 9, 9, 9, 9, 9, 9}));
+}
+
+TEST(Pad, LeavesAnImageOfTheSizeAlone) {
+  EXPECT_EQ(apply(Pad(2, 2), {1, 2, 2}, {1, 2, 3, 4}), (Pixels{1, 2, 3, 4}));
+}
+
+TEST(Pad, RefusesLargerImages) {
+  expect_error<ShapeError>([] { Pad(32, 32).output_shape({3, 33, 20}); }, "3x33x20", "32x32");
+}
+
+TEST(RandomShift, ReachesEveryOffsetAndFills) {
+  std::set<std::string> seen;
+  for (std::uint64_t item = 0; item < 400; ++item) {
+    seen.insert(text_of(apply(RandomShift(1, 0), {1, 3, 3}, {0, 0, 0, 0, 5, 0, 0, 0, 0}, item)));
+  }
+  std::set<std::string> expected;
+  for (std::size_t i = 0; i < 9; ++i) {
+    Pixels image(9);
+    image[i] = 5;
+    expected.insert(text_of(image));
+  }
+  EXPECT_EQ(seen, expected);
+}
+
+TEST(RandomShift, FurtherThanTheImageIsWide) {
+  // Some of the offsets push all pixels out.
+  std::set<std::string> seen;
+  for (std::uint64_t item = 0; item < 2000; ++item) {
+    seen.insert(text_of(apply(RandomShift(4, 3), {1, 1, 2}, {1, 2}, item)));
+  }
+  EXPECT_TRUE(seen.contains("\3\3"));
+  EXPECT_TRUE(seen.contains("\1\2"));
+  EXPECT_TRUE(seen.contains("\2\3"));
+}
+
+TEST(RandomShift, FollowsFromItemAndEpochAlone) {
+  const RandomShift shift(3);
+  Pixels image(49);
+  image[24] = 1;
+  int other_epoch = 0;
+  for (std::uint64_t item = 0; item < 50; ++item) {
+    EXPECT_EQ(apply(shift, {1, 7, 7}, image, item, 4), apply(shift, {1, 7, 7}, image, item, 4));
+    other_epoch += apply(shift, {1, 7, 7}, image, item, 4) != apply(shift, {1, 7, 7}, image, item, 5);
+  }
+  EXPECT_GT(other_epoch, 40);
+}
+
+TEST(RandomShift, RefusesANegativeDistance) {
+  expect_error<ArgumentError>([] { RandomShift(-1); }, "-1");
+}
+
+TEST(ImagePipeline, WithoutTransformsGivesZeroToOne) {
+  EXPECT_EQ(run(ImagePipeline({1, 1, 3}, {}, {}), {0, 51, 255}), (std::vector<float>{0.0f, 0.2f, 1.0f}));
+}
+
+TEST(ImagePipeline, NormalisesChannelByChannel) {
+  const ImagePipeline pipeline({2, 1, 2}, {}, {{0.5f, 0.25f}, {0.5f, 0.125f}});
+  EXPECT_EQ(run(pipeline, {0, 255, 0, 255}), (std::vector<float>{-1.0f, 1.0f, -2.0f, 6.0f}));
+}
+
+TEST(ImagePipeline, AppliesTransformsInOrder) {
+  const ImagePipeline pipeline(
+      {1, 1, 1},
+      {std::make_shared<Pad>(1, 2, 51), std::make_shared<Pad>(3, 2, 255), std::make_shared<Pad>(3, 3, 0)},
+      {});
+  EXPECT_EQ(pipeline.output_shape(), (ImageShape{1, 3, 3}));
+  EXPECT_EQ(run(pipeline, {102}), (std::vector<float>{1, 1, 0, 0.4f, 0.2f, 0, 1, 1, 0}));
+}
+
+TEST(ImagePipeline, RefusesWhatDoesNotFit) {
+  const ImageShape grey{1, 4, 4}, colour{3, 4, 4};
+  expect_error<ShapeError>([&] { ImagePipeline(grey, {std::make_shared<Pad>(3, 9)}, {}); }, "1x4x4", "3x9");
+  expect_error<ArgumentError>([&] { ImagePipeline(grey, {nullptr}, {}); }, "missing");
+  expect_error<ArgumentError>([&] { ImagePipeline(colour, {}, {{0.f, 0.f}, {1.f}}); }, "1 or 3", "got 2");
+  expect_error<ArgumentError>([&] { ImagePipeline(grey, {}, {{0.f}, {0.f}}); }, "deviation 0");
+  expect_error<ArgumentError>(
+      [&] {
+        ImagePipeline(grey, {}, {{std::numeric_limits<float>::quiet_NaN()}, {1.f}});
+      },
+      "mean nan");
+  const ImagePipeline pipeline(grey, {}, {});
+  expect_error<ArgumentError>([&] { run(pipeline, Pixels(15)); }, "15 bytes");
+}
+
+}  // namespace
+}  // namespace dlcuda
