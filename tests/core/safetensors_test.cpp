@@ -145,6 +145,9 @@ TEST_F(Safetensors, FileTellsWhatIsInIt) {
   EXPECT_EQ(file.dtype("w"), DType::F16);
   expect_error<ArgumentError>([&] { (void)file.shape("v"); }, path.string(), R"(no tensor "v" among the 1)");
   expect_error<ArgumentError>([&] { (void)file.tensor("v"); }, R"("v")");
+  save_safetensors(path, {{"conv1.weight", Tensor::scalar(1)}});
+  expect_error<ArgumentError>([&] { (void)SafetensorsFile(path).tensor("conv.weight"); },
+                              R"(did you mean "conv1.weight"?)");
 }
 
 TEST_F(Safetensors, TensorsOutliveTheFile) {
