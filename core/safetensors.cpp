@@ -7,6 +7,7 @@
 #include <span>
 
 #include "dlcuda/core/check.h"
+#include "dlcuda/core/text.h"
 
 namespace dlcuda {
 namespace {
@@ -92,8 +93,12 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
 
 const safetensors::Entry& SafetensorsFile::entry(std::string_view name) const {
   const auto found = index_.find(name);
-  DLCUDA_CHECK(found != index_.end(), ArgumentError, "{}: there is no tensor {} among the {} in the file",
-               file_.path(), safetensors::shown(name), names_.size());
+  if (found == index_.end()) {
+    const auto nearest = nearest_name(name, names_);
+    DLCUDA_THROW(ArgumentError, "{}: there is no tensor {} among the {} in the file{}", file_.path(),
+                 safetensors::shown(name), names_.size(),
+                 nearest ? "; did you mean " + safetensors::shown(*nearest) + "?" : "");
+  }
   return header_.entries[found->second];
 }
 

@@ -1,70 +1,33 @@
 #include "dlcuda/data/byte_source.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include <array>
-#include <cerrno>
-#include <system_error>
 #include <utility>
 
 #include "dlcuda/core/check.h"
+#include "dlcuda/core/file.h"
 
 namespace dlcuda {
 namespace {
 
-std::string reason(int error) { return std::generic_category().message(error); }
-
-/// A regular file opened for reading.
+/// Reads a file from its beginning to its end.
 class File {
  public:
-  explicit File(const std::filesystem::path& path) : path_(path.string()) {
-    // O_NONBLOCK: opening a pipe that nobody writes to would otherwise wait for ever.
-    descriptor_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    DLCUDA_CHECK(descriptor_ >= 0, IoError, "{}: cannot be opened: {}", path_, reason(errno));
-    struct stat status {};
-    const char* problem = nullptr;
-    if (::fstat(descriptor_, &status) != 0) {
-      problem = "cannot be examined";
-    } else if (S_ISDIR(status.st_mode)) {
-      problem = "is a folder, expected a file";
-    } else if (!S_ISREG(status.st_mode)) {
-      problem = "is not a regular file";
-    }
-    if (problem != nullptr) {
-      ::close(descriptor_);
-      DLCUDA_THROW(IoError, "{}: {}", path_, problem);
-    }
-    size_ = static_cast<std::uint64_t>(status.st_size);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  ~File() { ::close(descriptor_); }
+  explicit File(const std::filesystem::path& path) : file_(path) {}
 
   std::size_t read(std::span<std::uint8_t> bytes) {
-    std::size_t done = 0;
-    while (done < bytes.size()) {
-      const ssize_t got = ::read(descriptor_, bytes.data() + done, bytes.size() - done);
-      if (got < 0 && errno == EINTR) continue;
-      DLCUDA_CHECK(got >= 0, IoError, "{}: cannot be read: {}", path_, reason(errno));
-      if (got == 0) break;
-      done += static_cast<std::size_t>(got);
-    }
-    return done;
+    const std::size_t got = file_.read_at(position_, std::as_writable_bytes(bytes));
+    position_ += got;
+    return got;
   }
-  void rewind() {
-    DLCUDA_CHECK(::lseek(descriptor_, 0, SEEK_SET) == 0, IoError, "{}: cannot be read: {}", path_,
-                 reason(errno));
-  }
-  const std::string& path() const { return path_; }
-  std::uint64_t size() const { return size_; }
+  void rewind() { position_ = 0; }
+  const std::string& path() const { return file_.path(); }
+  std::uint64_t size() const { return file_.size(); }
 
  private:
-  std::string path_;
-  int descriptor_ = -1;
-  std::uint64_t size_ = 0;
+  InputFile file_;
+  std::uint64_t position_ = 0;
 };
 
 class PlainSource : public ByteSource {

@@ -9,24 +9,15 @@
 
 #include <array>
 #include <csignal>
-#include <fstream>
 
 #include "dlcuda/core/error.h"
+#include "dlcuda/tests/support/file_text.h"
 #include "dlcuda/tests/support/temp_folder.h"
 
 namespace dlcuda {
 namespace {
 
 std::span<const std::byte> bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
-
-std::string read_text(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-void write_text(const std::filesystem::path& path, std::string_view text) {
-  write_file(path, std::span(reinterpret_cast<const unsigned char*>(text.data()), text.size()));
-}
 
 void write_atomically(const std::filesystem::path& path, std::string_view text) {
   AtomicFile file(path);

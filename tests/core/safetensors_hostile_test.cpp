@@ -8,6 +8,7 @@
 
 #include "dlcuda/core/error.h"
 #include "dlcuda/core/safetensors.h"
+#include "dlcuda/tests/support/file_text.h"
 #include "dlcuda/tests/support/temp_folder.h"
 
 namespace dlcuda {
@@ -37,7 +38,7 @@ class HostileSafetensors : public testing::Test {
   template <typename... Words>
   void expect_refused(const std::string& bytes, const Words&... words) {
     const auto path = folder / "hostile.safetensors";
-    write_file(path, std::span(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()));
+    write_text(path, bytes);
     expect_error<FormatError>([&] { SafetensorsFile file(path); }, path.string(), words...);
   }
   TempFolder folder;
@@ -49,7 +50,7 @@ class HostileSafetensors : public testing::Test {
 TEST_F(HostileSafetensors, TheFixtureItselfIsReadable) {
   const auto path = folder / "good.safetensors";
   const std::string bytes = one(entry("[2]", "[0,8]"));
-  write_file(path, std::span(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()));
+  write_text(path, bytes);
   EXPECT_EQ(SafetensorsFile(path).shape("a"), Shape{2});
 }
 
@@ -180,7 +181,7 @@ HOSTILE(EmptyTensorInsideAnother,
 TEST_F(HostileSafetensors, BoolsThatAreNeither) {
   const auto path = folder / "bools.safetensors";
   const std::string bytes = one(entry("[3]", "[0,3]", "BOOL"), 0) + std::string("\x01\x00\x02", 3);
-  write_file(path, std::span(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()));
+  write_text(path, bytes);
   const SafetensorsFile file(path);
   expect_error<FormatError>([&] { (void)file.tensor("a"); }, path.string(),
                             "at offset " + std::to_string(bytes.size() - 1), R"(tensor "a")",
@@ -192,7 +193,7 @@ TEST_F(HostileSafetensors, AHugeSparseFileCostsNothingToOpen) {
   const std::uint64_t terabyte = std::uint64_t(1) << 40;
   const std::string bytes =
       one(entry("[" + std::to_string(terabyte) + "]", "[0," + std::to_string(terabyte) + "]", "U8"), 0);
-  write_file(path, std::span(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()));
+  write_text(path, bytes);
   std::error_code error;
   std::filesystem::resize_file(path, bytes.size() + terabyte, error);
   if (error) GTEST_SKIP() << "no sparse files of 1 TiB here: " << error.message();

@@ -7,24 +7,15 @@
 #include <limits>
 
 #include "dlcuda/core/error.h"
+#include "dlcuda/tests/support/file_text.h"
 #include "dlcuda/tests/support/temp_folder.h"
+#include "dlcuda/tests/support/tensor_bytes.h"
 
 namespace dlcuda {
 namespace {
 
 using testing::ElementsAre;
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
-
-std::string read_text(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-std::vector<std::byte> bytes_of(const Tensor& tensor) {
-  std::vector<std::byte> bytes(tensor.nbytes());
-  tensor.copy_to_host(bytes.data());
-  return bytes;
-}
 
 /// Distinct elements: the bytes count up (bools alternate).
 Tensor counting(const Shape& shape, DType dtype, MemoryFormat format = MemoryFormat::Contiguous) {
@@ -113,9 +104,9 @@ TEST_F(Safetensors, WritesTheseBytes) {
   const std::string header =
       R"({"__metadata__":{"format":"pt"},"b":{"dtype":"U8","shape":[3],"data_offsets":[8,11]},)"
       R"("a":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]}})";
-  ASSERT_EQ(header.size(), 139u);
+  ASSERT_EQ(header.size(), 140u);
   std::string expected("\x90\0\0\0\0\0\0\0", 8);  // 144: padded, so that the data begins at a multiple of 8
-  expected += header + std::string(5, ' ');
+  expected += header + std::string(4, ' ');
   expected += std::string("\0\0\x80\x3f\0\0\0\xc0\x01\x02\x03", 11);
   EXPECT_EQ(read_text(path), expected);
 }
@@ -154,6 +145,9 @@ TEST_F(Safetensors, FileTellsWhatIsInIt) {
   EXPECT_EQ(file.dtype("w"), DType::F16);
   expect_error<ArgumentError>([&] { (void)file.shape("v"); }, path.string(), R"(no tensor "v" among the 1)");
   expect_error<ArgumentError>([&] { (void)file.tensor("v"); }, R"("v")");
+  save_safetensors(path, {{"conv1.weight", Tensor::scalar(1)}});
+  expect_error<ArgumentError>([&] { (void)SafetensorsFile(path).tensor("conv.weight"); },
+                              R"(did you mean "conv1.weight"?)");
 }
 
 TEST_F(Safetensors, TensorsOutliveTheFile) {
