@@ -12,10 +12,9 @@ namespace dlcuda::functors {
 
 namespace detail {
 
-/// e^x = 2^n (1 + p) with |remainder| <= ln(2) / 2: n as a float exponent, p = e^remainder - 1 without
-/// cancellation.
+/// e^x = 2^n (1 + p) with |x - n ln 2| <= ln(2) / 2, and p = e^(x - n ln 2) - 1 without cancellation.
 struct SplitExp {
-  float power;  // 2^n
+  std::int32_t n;
   float p;
 };
 
@@ -34,22 +33,27 @@ DLCUDA_HD SplitExp split_exp(float x) {
   p = p * r + 1.0f / 6;
   p = p * r + 0.5f;
   p = p * r * r + r;
-  const std::uint32_t exponent =
-      (std::bit_cast<std::uint32_t>(shifted) - std::bit_cast<std::uint32_t>(kShift)) + 127u;
-  return {std::bit_cast<float>(exponent << 23), p};
+  return {std::bit_cast<std::int32_t>(shifted) - std::bit_cast<std::int32_t>(kShift), p};
+}
+
+/// 2^n for -126 <= n <= 127.
+DLCUDA_HD float power_of_two(std::int32_t n) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(n + 127) << 23);
 }
 
 }  // namespace detail
 
-/// Within 2 units in the last place; results below 2^-126 become 0, above f32's range infinity; NaN stays
+/// Within 3 units in the last place; results below 2^-126 become 0, above f32's range infinity; NaN stays
 /// NaN.
 DLCUDA_HD float exp(float x) {
-  const float clamped = x < -87.0f ? -87.0f : (x > 88.0f ? 88.0f : x);
+  constexpr float kLowest = -87.33654f, kHighest = 88.72283f;
+  const float clamped = x < kLowest ? kLowest : (x > kHighest ? kHighest : x);
   const detail::SplitExp e = detail::split_exp(clamped);
-  const float inside = e.power * e.p + e.power;
-  // e^88 is below the largest f32; the little that is left of the range is one more factor.
-  const float above = x > 88.72283f ? HUGE_VALF : inside * (1.0f + (x - 88.0f));
-  return x < -87.33654f ? 0.0f : (x > 88.0f ? above : (x < -87.0f ? inside * (1.0f + (x + 87.0f)) : inside));
+  // In two factors, because 2^128 is no f32 while e^88.7 is.
+  const std::int32_t half = e.n >> 1;
+  const float first = detail::power_of_two(half);
+  const float inside = (first * e.p + first) * detail::power_of_two(e.n - half);
+  return x < kLowest ? 0.0f : (x > kHighest ? HUGE_VALF : inside);
 }
 DLCUDA_HD double exp(double x) { return ::exp(x); }
 
@@ -59,7 +63,8 @@ DLCUDA_HD float tanh(float x) {
   const float magnitude = std::bit_cast<float>(std::bit_cast<std::uint32_t>(x) & 0x7fffffffu);
   const float clamped = magnitude > 10.0f ? 10.0f : magnitude;  // tanh(10) is 1 in f32; NaN passes
   const detail::SplitExp e = detail::split_exp(-2.0f * clamped);
-  const float expm1 = e.power * e.p + (e.power - 1.0f);
+  const float power = detail::power_of_two(e.n);
+  const float expm1 = power * e.p + (power - 1.0f);
   const float result = -expm1 / (2.0f + expm1);
   return std::bit_cast<float>(std::bit_cast<std::uint32_t>(result) |
                               (std::bit_cast<std::uint32_t>(x) & 0x80000000u));

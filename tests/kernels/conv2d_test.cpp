@@ -5,7 +5,7 @@
 #include "dlcuda/core/error.h"
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/random.h"
-#include "tests/support/reference.h"
+#include "dlcuda/tests/support/reference.h"
 
 namespace dlcuda::testing {
 namespace {
@@ -31,14 +31,14 @@ TEST(Conv2d, MatchesPyTorch) {
       SCOPED_TRACE(c.name() + " " + to_string(v));
       const Tensor x = c.tensor("x", v), dy = c.tensor("dy", v);
       const Tensor weight = kernels::contiguous(c.tensor("weight", v));
-      const Tensor y = conv2d_forward(x, weight, with_bias ? c.tensor("bias", v) : Tensor(), params);
+      const Tensor y = kernels::conv2d_forward(x, weight, with_bias ? c.tensor("bias", v) : Tensor(), params);
       EXPECT_EQ(y.format(), v.format);
       // Sums of up to 400 products between -4.2 and 4.2 cancel, so their rounding is absolute: that of the
       // partial sums.
       const Tolerance t = tolerance(v.dtype), summed{t.relative, t.absolute + 20 * t.relative};
       expect_close(y, c.tensor("y"), summed);
-      expect_close(conv2d_backward_data(dy, weight, x.shape(), params), c.tensor("dx"), summed);
-      const auto gradients = conv2d_backward_weight(x, dy, weight.shape(), params, with_bias);
+      expect_close(kernels::conv2d_backward_data(dy, weight, x.shape(), params), c.tensor("dx"), summed);
+      const auto gradients = kernels::conv2d_backward_weight(x, dy, weight.shape(), params, with_bias);
       expect_close(gradients.weight, c.tensor("dweight"), summed);
       if (with_bias) expect_close(gradients.bias, c.tensor("dbias"), summed);
     }
@@ -70,24 +70,25 @@ TEST(Conv2d, LibrariesEqualTheReferenceOnIntegers) {
   for (const Config& config : configs) {
     const Tensor x = integers(config.x, 0), weight = integers(config.weight, 1);
     const Tensor bias = integers(Shape{config.weight[0]}, 2);
-    const Shape out = conv2d_shape(config.x, config.weight, config.params);
+    const Shape out = kernels::conv2d_shape(config.x, config.weight, config.params);
     const Tensor dy = integers(out, 3);
     const auto wide = [](const Tensor& t) { return kernels::cast(t, DType::F64); };
-    const Tensor y = conv2d_forward(wide(x), wide(weight), wide(bias), config.params);
-    const Tensor dx = conv2d_backward_data(wide(dy), wide(weight), config.x, config.params);
-    const auto dw = conv2d_backward_weight(wide(x), wide(dy), config.weight, config.params, true);
+    const Tensor y = kernels::conv2d_forward(wide(x), wide(weight), wide(bias), config.params);
+    const Tensor dx = kernels::conv2d_backward_data(wide(dy), wide(weight), config.x, config.params);
+    const auto dw = kernels::conv2d_backward_weight(wide(x), wide(dy), config.weight, config.params, true);
     for (const Device device : test_devices()) {
       for (const MemoryFormat format : {MemoryFormat::Contiguous, MemoryFormat::ChannelsLast}) {
         SCOPED_TRACE(to_string(config.x) + to_string(config.weight) + " " + to_string(device) + " " +
                      to_string(format));
         const auto on = [&](const Tensor& t) {
-          return (t.rank() == 4 ? to_format(t, format) : t).to(device);
+          return (t.rank() == 4 ? kernels::to_format(t, format) : t).to(device);
         };
         const Tensor w = weight.to(device);
         const Tolerance exact{0, 0};
-        expect_close(conv2d_forward(on(x), w, on(bias), config.params), y, exact);
-        expect_close(conv2d_backward_data(on(dy), w, config.x, config.params), dx, exact);
-        const auto gradients = conv2d_backward_weight(on(x), on(dy), config.weight, config.params, true);
+        expect_close(kernels::conv2d_forward(on(x), w, on(bias), config.params), y, exact);
+        expect_close(kernels::conv2d_backward_data(on(dy), w, config.x, config.params), dx, exact);
+        const auto gradients =
+            kernels::conv2d_backward_weight(on(x), on(dy), config.weight, config.params, true);
         expect_close(gradients.weight, dw.weight, exact);
         expect_close(gradients.bias, dw.bias, exact);
       }
@@ -99,28 +100,28 @@ TEST(Conv2d, EmptyBatch) {
   for (const Device device : test_devices()) {
     const Tensor x = Tensor::empty(Shape{0, 3, 8, 8}, DType::F32, device),
                  weight = Tensor::zeros(Shape{4, 3, 3, 3}, DType::F32, device);
-    const Tensor y = conv2d_forward(x, weight, {}, {});
+    const Tensor y = kernels::conv2d_forward(x, weight, {}, {});
     EXPECT_EQ(y.shape(), (Shape{0, 4, 6, 6}));
-    const auto gradients = conv2d_backward_weight(x, y, weight.shape(), {}, true);
+    const auto gradients = kernels::conv2d_backward_weight(x, y, weight.shape(), {}, true);
     EXPECT_EQ(gradients.weight.values<float>(), std::vector<float>(108, 0.0f));
     EXPECT_EQ(gradients.bias.values<float>(), std::vector<float>(4, 0.0f));
-    EXPECT_EQ(conv2d_backward_data(y, weight, x.shape(), {}).numel(), 0);
+    EXPECT_EQ(kernels::conv2d_backward_data(y, weight, x.shape(), {}).numel(), 0);
   }
 }
 
 TEST(Conv2d, RefusesWhatDoesNotFit) {
   const Tensor x = Tensor::zeros(Shape{1, 3, 8, 8}), weight = Tensor::zeros(Shape{4, 3, 3, 3});
-  EXPECT_THROW(conv2d_forward(Tensor::zeros(Shape{3, 8, 8}), weight, {}, {}), ShapeError);
-  EXPECT_THROW(conv2d_forward(x, Tensor::zeros(Shape{4, 3, 9, 3}), {}, {}), ShapeError);
-  EXPECT_THROW(conv2d_forward(x, weight, Tensor::zeros(Shape{3}), {}), ShapeError);
-  EXPECT_THROW(conv2d_forward(x, Tensor::zeros(Shape{4, 3, 3, 3}, DType::F64), {}, {}), DTypeError);
-  EXPECT_THROW(conv2d_forward(x, weight, {}, {{0, 1}, {}, {1, 1}, 1}), ArgumentError);
-  EXPECT_THROW(conv2d_forward(x, weight, {}, {{1, 1}, {-1, 0, 0, 0}, {1, 1}, 1}), ArgumentError);
-  EXPECT_THROW(conv2d_forward(x, weight, {}, {{1, 1}, {}, {1, 1}, 3}), ShapeError);
-  EXPECT_THROW(conv2d_backward_data(x, weight, x.shape(), {}), ShapeError);
-  EXPECT_THROW(conv2d_backward_weight(x, x, weight.shape(), {}, true), ShapeError);
+  EXPECT_THROW(kernels::conv2d_forward(Tensor::zeros(Shape{3, 8, 8}), weight, {}, {}), ShapeError);
+  EXPECT_THROW(kernels::conv2d_forward(x, Tensor::zeros(Shape{4, 3, 9, 3}), {}, {}), ShapeError);
+  EXPECT_THROW(kernels::conv2d_forward(x, weight, Tensor::zeros(Shape{3}), {}), ShapeError);
+  EXPECT_THROW(kernels::conv2d_forward(x, Tensor::zeros(Shape{4, 3, 3, 3}, DType::F64), {}, {}), DTypeError);
+  EXPECT_THROW(kernels::conv2d_forward(x, weight, {}, {{0, 1}, {}, {1, 1}, 1}), ArgumentError);
+  EXPECT_THROW(kernels::conv2d_forward(x, weight, {}, {{1, 1}, {-1, 0, 0, 0}, {1, 1}, 1}), ArgumentError);
+  EXPECT_THROW(kernels::conv2d_forward(x, weight, {}, {{1, 1}, {}, {1, 1}, 3}), ShapeError);
+  EXPECT_THROW(kernels::conv2d_backward_data(x, weight, x.shape(), {}), ShapeError);
+  EXPECT_THROW(kernels::conv2d_backward_weight(x, x, weight.shape(), {}, true), ShapeError);
   try {
-    conv2d_forward(x, Tensor::zeros(Shape{4, 5, 3, 3}), {}, {});
+    kernels::conv2d_forward(x, Tensor::zeros(Shape{4, 5, 3, 3}), {}, {});
     FAIL() << "channels that differ passed";
   } catch (const ShapeError& error) {
     EXPECT_STREQ(error.what(), "conv2d: x has 3 channels, weight [4, 5, 3, 3] with 1 group(s) expects 5");

@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "dlcuda/core/error.h"
-#include "tests/support/reference.h"
+#include "dlcuda/tests/support/reference.h"
 
 namespace dlcuda::testing {
 namespace {
@@ -97,7 +97,9 @@ TEST(Copy, HalfHoldsAllItsValues) {
     const auto back = kernels::cast(kernels::cast(x.to(device), DType::F32), DType::F16).values<Half>();
     for (std::size_t bits = 0; bits < back.size(); ++bits) {
       const bool nan = (bits & 0x7c00) == 0x7c00 && (bits & 0x3ff) != 0;
-      if (!nan) ASSERT_EQ(back[bits].bits, bits);
+      if (!nan) {
+        ASSERT_EQ(back[bits].bits, bits);
+      }
     }
   }
 }

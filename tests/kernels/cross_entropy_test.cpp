@@ -6,7 +6,7 @@
 
 #include "dlcuda/core/error.h"
 #include "dlcuda/kernels/copy.h"
-#include "tests/support/reference.h"
+#include "dlcuda/tests/support/reference.h"
 
 namespace dlcuda::testing {
 namespace {
@@ -14,7 +14,6 @@ namespace {
 TEST(CrossEntropy, MatchesPyTorch) {
   for (const ReferenceCase& c : reference_cases("cross_entropy")) {
     for (const Variant& v : variants(false)) {
-      if (v.dtype == DType::F16 && as_doubles(c.tensor("y"))[0] > 60000) continue;
       SCOPED_TRACE(c.name() + " " + to_string(v));
       const Tensor logits = c.tensor("logits", v), labels = c.tensor("labels").to(v.device);
       const auto out = kernels::cross_entropy_forward(logits, labels);

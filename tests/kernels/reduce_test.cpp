@@ -9,7 +9,7 @@
 #include "dlcuda/core/parallel.h"
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/random.h"
-#include "tests/support/reference.h"
+#include "dlcuda/tests/support/reference.h"
 
 namespace dlcuda::testing {
 namespace {
@@ -26,11 +26,11 @@ TEST(Reduce, MatchesPyTorch) {
       const Tensor x = kernels::contiguous(c.tensor("x", v));
       // Sums of up to 5000 values that cancel: the error is that of partial sums of about sqrt(5000) * 1.2.
       const Tolerance t = tolerance(v.dtype), summed{t.relative, t.absolute + 100 * t.relative};
-      expect_close(reduce(x, reduction, axis), c.tensor("y"),
+      expect_close(kernels::reduce(x, reduction, axis), c.tensor("y"),
                    reduction == Reduction::Max ? Tolerance{0, 0} : summed);
       if (c.has("dx")) {
         const Tensor dy = kernels::contiguous(c.tensor("dy", v));
-        expect_close(reduce_backward(dy, x.shape(), reduction, axis), c.tensor("dx"));
+        expect_close(kernels::reduce_backward(dy, x.shape(), reduction, axis), c.tensor("dx"));
       }
     }
   }

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "dlcuda/core/error.h"
-#include "tests/support/reference.h"
+#include "dlcuda/tests/support/reference.h"
 
 namespace dlcuda::testing {
 namespace {

@@ -115,7 +115,7 @@ for rows, classes in [(1, 1), (1, 10), (64, 10), (7, 3), (33, 257), (2, 1000)]:
     loss = F.cross_entropy(logits, labels)
     correct = (logits.argmax(1) == labels).sum()
     case("cross_entropy", {"logits": logits, "labels": labels}, {"correct": [correct]}, {"y": loss}, ["logits"])
-logits = (torch.tensor([[1.0, -1.0, 0.5], [-1.0, 1.0, 0.0]], dtype=torch.double) * 10000).requires_grad_()
+logits = (torch.tensor([[1.0, -1.0, 0.5], [-1.0, 1.0, 0.0]], dtype=torch.double) * 10240).requires_grad_()
 case("cross_entropy", {"logits": logits, "labels": torch.tensor([1, 1])}, {"correct": [1]},
      {"y": F.cross_entropy(logits, torch.tensor([1, 1]))}, ["logits"])
 

@@ -1,4 +1,4 @@
-#include "tests/support/devices.h"
+#include "dlcuda/tests/support/devices.h"
 
 #include <gtest/gtest.h>
 

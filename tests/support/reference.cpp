@@ -1,4 +1,4 @@
-#include "tests/support/reference.h"
+#include "dlcuda/tests/support/reference.h"
 
 #include <gtest/gtest.h>
 

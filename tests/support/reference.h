@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "dlcuda/core/tensor.h"
-#include "tests/support/devices.h"
+#include "dlcuda/tests/support/devices.h"
 
 namespace dlcuda::testing {
 
