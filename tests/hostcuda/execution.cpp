@@ -8,12 +8,14 @@
 #include <exception>
 #include <memory>
 #include <numeric>
+#include <span>
 #include <vector>
 
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/cuda/launch.cuh"
 #include "dlcuda/tests/hostcuda/fiber.h"
 #include "dlcuda/tests/hostcuda/mock.h"
+#include "dlcuda/tests/hostcuda/static_shared.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
@@ -23,12 +25,6 @@ uint3 threadIdx{};
 uint3 blockIdx{};
 dim3 blockDim;
 dim3 gridDim;
-
-extern "C" {
-// Made by the linker around the section of all __shared__ variables; absent where no kernel has any.
-extern unsigned char __start_dlcuda_shared[] __attribute__((weak));
-extern unsigned char __stop_dlcuda_shared[] __attribute__((weak));
-}
 
 namespace dlcuda::hostcuda {
 
@@ -136,12 +132,6 @@ const char* name_of(WarpOperation operation) {
   return "?";
 }
 
-// Fills all static shared memory. Not memset, and not instrumented: under ASan there are redzones in between.
-__attribute__((no_sanitize("address", "undefined"))) void poison_static_shared() {
-  for (volatile unsigned char* byte = __start_dlcuda_shared; byte != __stop_dlcuda_shared; ++byte)
-    *byte = kPoison;
-}
-
 /// One launch after another on this machinery; the fibers are kept.
 class Execution {
  public:
@@ -179,6 +169,7 @@ class Execution {
   std::uint64_t seed_ = 0, launch_ = 0;
   Shuffle shuffle_{0};
   Block dynamic_shared_;
+  const std::vector<std::span<unsigned char>> static_shared_ = find_static_shared();
 
   std::vector<Thread> threads_;
   std::vector<unsigned> runnable_;
@@ -231,7 +222,7 @@ void Execution::run_grid(const std::string& kernel, const cudaLaunchConfig_t& co
 }
 
 void Execution::run_block() {
-  if (static_shared_touched) poison_static_shared();
+  if (static_shared_touched) poison_static_shared(static_shared_);
   static_shared_touched = false;
   if (dynamic_shared_.bytes > 0) std::memset(dynamic_shared_.data, kPoison, dynamic_shared_.bytes);
   barrier_.arrived = 0;

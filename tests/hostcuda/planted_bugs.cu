@@ -76,15 +76,18 @@ __global__ void reduce_over_a_partial_warp_kernel(float* out) {
   if (threadIdx.x == 0) out[0] = sum;
 }
 
-__global__ void read_unwritten_shared_kernel(float* out) {
-  __shared__ float sums[8];
-  sums[threadIdx.x] += 1.0f;
+template <typename T>
+__global__ void read_unwritten_shared_kernel(T* out) {
+  __shared__ T sums[8];
+  sums[threadIdx.x] += T(1);
   out[threadIdx.x] = sums[threadIdx.x];
 }
 
 __global__ void overrun_static_shared_kernel(float* out) {
-  __shared__ float values[8];
-  values[threadIdx.x + 1] = 1.0f;
+  __shared__ float array[8];
+  float* values = array;
+  asm("" : "+r"(values));  // or UBSan, knowing the array, would be faster than ASan
+  for (unsigned i = threadIdx.x; i <= 8; ++i) values[i] = 1.0f;
   __syncthreads();
   out[threadIdx.x] = values[threadIdx.x];
 }
@@ -150,7 +153,7 @@ void reduce_over_a_partial_warp(float* out) {
 }
 
 void read_unwritten_shared(float* out) {
-  launch("read_unwritten_shared", read_unwritten_shared_kernel, 1, 8, 0, nullptr, out);
+  launch("read_unwritten_shared", read_unwritten_shared_kernel<float>, 1, 8, 0, nullptr, out);
 }
 
 void overrun_static_shared(float* out) {

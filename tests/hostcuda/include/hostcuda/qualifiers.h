@@ -17,12 +17,12 @@ namespace dlcuda::hostcuda {
 extern bool static_shared_touched;
 }  // namespace dlcuda::hostcuda
 
-// Static, because blocks run one after another; in a section of their own, so that all of them are poisoned
-// before a block starts; "used", so that the compiler does not conclude from the code that nobody else writes
-// them.
+// Static, because blocks run one after another; "noinit" puts them into sections of their own
+// (static_shared.cpp), so that all are poisoned before a block starts; "used", so that the compiler does not
+// conclude that nobody else writes them.
 #define __shared__                                  \
   ::dlcuda::hostcuda::static_shared_touched = true; \
-  static __attribute__((used, section("dlcuda_shared")))
+  static __attribute__((used, noinit))
 
 // Plain globals: launches are serialised, and whoever switches threads sets them.
 extern uint3 threadIdx;
