@@ -1,0 +1,220 @@
+#include "dlcuda/core/cuda/runtime.h"
+
+#include <cuda_runtime.h>
+
+#include <cstdlib>
+
+#include "dlcuda/core/check.h"
+#include "dlcuda/core/cuda/launch.cuh"
+
+namespace dlcuda::cuda {
+namespace {
+
+thread_local const char* last_launch_of_thread = "no kernel";
+
+cudaStream_t as_stream(void* stream) { return static_cast<cudaStream_t>(stream); }
+cudaEvent_t as_event(void* event) { return static_cast<cudaEvent_t>(event); }
+
+std::string describe(cudaError_t status) {
+  return fmt::format("{} ({})", cudaGetErrorName(status), cudaGetErrorString(status));
+}
+
+/// 13020 is "13.2".
+std::string version_text(int version) { return fmt::format("{}.{}", version / 1000, version % 1000 / 10); }
+
+/// Null when memory is exhausted; other errors throw.
+void* null_if_exhausted(cudaError_t status, void* pointer, const char* expression, int line) {
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();  // an exhausted device is no broken device: the caller flushes its cache and tries
+                         // again
+    return nullptr;
+  }
+  check(status, expression, __FILE__, line);
+  return pointer;
+}
+
+/// For what destructors call: there is nobody to tell, and the next checked call tells sticky errors anyway.
+void ignore(cudaError_t status) noexcept {
+  if (status != cudaSuccess) cudaGetLastError();
+}
+
+std::string why_no_device(cudaError_t status, int driver_version) {
+  if (driver_version == 0) return "no CUDA driver found";
+  if (status == cudaErrorInsufficientDriver) {
+    return fmt::format("the CUDA driver is too old for this build (it supports CUDA {}, this build needs {})",
+                       version_text(driver_version), version_text(CUDART_VERSION));
+  }
+  if (status == cudaErrorNoDevice || status == cudaSuccess) return "no CUDA device found";
+  return fmt::format("CUDA could not be initialised: {}", describe(status));
+}
+
+}  // namespace
+
+void check(cudaError_t status, const char* expression, const char* file, int line) {
+  if (status == cudaSuccess) return;
+  cudaGetLastError();  // clears the error, unless it is a sticky one
+  const bool sticky = cudaPeekAtLastError() != cudaSuccess;
+  DLCUDA_THROW(DeviceError,
+               "CUDA call failed: {}\n  {} at {}:{}\n  It may come from an earlier asynchronous launch; the "
+               "last kernel "
+               "this thread launched was '{}'.{}",
+               describe(status), expression, file, line, last_launch_of_thread,
+               sticky ? " The device is unusable for the rest of this process." : "");
+}
+
+void check_launch_limits(const char* kernel, dim3 grid, dim3 block, std::size_t shared_bytes) {
+  last_launch_of_thread = kernel;
+  constexpr std::size_t kMostSharedBytes = 227 << 10;
+  const auto threads = std::size_t(block.x) * block.y * block.z;
+  DLCUDA_CHECK(
+      threads >= 1 && block.x <= 1024 && block.y <= 1024 && block.z <= 64 && threads <= 1024, DeviceError,
+      "kernel '{}': a block of ({}, {}, {}) threads cannot be launched: 1 to 1024 in all, at most 64 in z",
+      kernel, block.x, block.y, block.z);
+  DLCUDA_CHECK(
+      grid.x <= 0x7fffffffu && grid.y <= 65535 && grid.z <= 65535, DeviceError,
+      "kernel '{}': a grid of ({}, {}, {}) blocks cannot be launched: at most 2147483647, 65535 and 65535",
+      kernel, grid.x, grid.y, grid.z);
+  DLCUDA_CHECK(shared_bytes <= kMostSharedBytes, DeviceError,
+               "kernel '{}': {} bytes of dynamic shared memory cannot be had: at most {}", kernel,
+               shared_bytes, kMostSharedBytes);
+}
+
+const char* last_launch() noexcept { return last_launch_of_thread; }
+
+CudaProbe probe() {
+  CudaProbe result;
+  const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
+  result.looked_for = fmt::format("the NVIDIA driver (libcuda.so.1) and its devices (/dev/nvidia*); {}",
+                                  visible == nullptr ? "CUDA_VISIBLE_DEVICES is not set"
+                                                     : fmt::format("CUDA_VISIBLE_DEVICES is '{}'", visible));
+  int driver_version = 0, count = 0;
+  ignore(cudaDriverGetVersion(&driver_version));
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  if (status != cudaSuccess || count == 0) {
+    ignore(status);
+    result.reason = why_no_device(status, driver_version);
+    return result;
+  }
+  result.count = count;
+  for (int device = 0; device < count; ++device) {
+    cudaDeviceProp properties{};
+    DLCUDA_CUDA_CHECK(cudaGetDeviceProperties(&properties, device));
+    result.names.push_back(fmt::format("{} (compute capability {}.{}, {:.0f} GiB)", properties.name,
+                                       properties.major, properties.minor,
+                                       double(properties.totalGlobalMem) / double(1 << 30)));
+  }
+  return result;
+}
+
+void* allocate(int device, std::size_t bytes) {
+  const DeviceScope scope(device);
+  void* pointer = nullptr;
+  const cudaError_t status = cudaMalloc(&pointer, bytes);
+  return null_if_exhausted(status, pointer, "cudaMalloc", __LINE__);
+}
+
+// Pointers, streams and events know their device; none needs to be made current to destroy them.
+void deallocate(int, void* pointer) noexcept { ignore(cudaFree(pointer)); }
+
+void* allocate_pinned(std::size_t bytes) {
+  void* pointer = nullptr;
+  const cudaError_t status = cudaHostAlloc(&pointer, bytes, cudaHostAllocPortable);
+  return null_if_exhausted(status, pointer, "cudaHostAlloc", __LINE__);
+}
+
+void deallocate_pinned(void* pointer) noexcept { ignore(cudaFreeHost(pointer)); }
+
+void memory_info(int device, std::size_t* free_bytes, std::size_t* total_bytes) {
+  const DeviceScope scope(device);
+  DLCUDA_CUDA_CHECK(cudaMemGetInfo(free_bytes, total_bytes));
+}
+
+void copy(int device, void* to, const void* from, std::size_t bytes, void* stream) {
+  if (bytes == 0) return;
+  const DeviceScope scope(device);
+  DLCUDA_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, as_stream(stream)));
+}
+
+void copy_2d(int device, void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch,
+             std::size_t width, std::size_t rows, void* stream) {
+  if (width == 0 || rows == 0) return;
+  const DeviceScope scope(device);
+  DLCUDA_CUDA_CHECK(
+      cudaMemcpy2DAsync(to, to_pitch, from, from_pitch, width, rows, cudaMemcpyDefault, as_stream(stream)));
+}
+
+void fill_bytes(int device, void* pointer, unsigned char value, std::size_t bytes, void* stream) {
+  if (bytes == 0) return;
+  const DeviceScope scope(device);
+  DLCUDA_CUDA_CHECK(cudaMemsetAsync(pointer, value, bytes, as_stream(stream)));
+}
+
+void* create_stream(int device) {
+  const DeviceScope scope(device);
+  cudaStream_t stream = nullptr;
+  DLCUDA_CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  return stream;
+}
+
+void destroy_stream(int, void* stream) noexcept { ignore(cudaStreamDestroy(as_stream(stream))); }
+
+void synchronize(int device, void* stream) {
+  const DeviceScope scope(device);
+  DLCUDA_CUDA_CHECK(cudaStreamSynchronize(as_stream(stream)));
+}
+
+void* create_event(int device, bool timing) {
+  const DeviceScope scope(device);
+  cudaEvent_t event = nullptr;
+  DLCUDA_CUDA_CHECK(cudaEventCreateWithFlags(&event, timing ? cudaEventDefault : cudaEventDisableTiming));
+  return event;
+}
+
+void destroy_event(int, void* event) noexcept { ignore(cudaEventDestroy(as_event(event))); }
+
+void record_event(int device, void* event, void* stream) {
+  const DeviceScope scope(device);
+  DLCUDA_CUDA_CHECK(cudaEventRecord(as_event(event), as_stream(stream)));
+}
+
+bool event_finished(int device, void* event) {
+  const DeviceScope scope(device);
+  const cudaError_t status = cudaEventQuery(as_event(event));
+  if (status == cudaErrorNotReady) {
+    cudaGetLastError();
+    return false;
+  }
+  check(status, "cudaEventQuery", __FILE__, __LINE__);
+  return true;
+}
+
+void synchronize_event(int device, void* event) {
+  const DeviceScope scope(device);
+  DLCUDA_CUDA_CHECK(cudaEventSynchronize(as_event(event)));
+}
+
+void wait_event(int device, void* event, void* stream) {
+  const DeviceScope scope(device);
+  DLCUDA_CUDA_CHECK(cudaStreamWaitEvent(as_stream(stream), as_event(event), 0));
+}
+
+float elapsed_ms(int device, void* start, void* end) {
+  const DeviceScope scope(device);
+  float milliseconds = 0;
+  DLCUDA_CUDA_CHECK(cudaEventElapsedTime(&milliseconds, as_event(start), as_event(end)));
+  return milliseconds;
+}
+
+DeviceScope::DeviceScope(int device) : previous_(-1) {
+  int current = 0;
+  DLCUDA_CUDA_CHECK(cudaGetDevice(&current));
+  if (current == device) return;
+  DLCUDA_CUDA_CHECK(cudaSetDevice(device));
+  previous_ = current;
+}
+
+DeviceScope::~DeviceScope() {
+  if (previous_ >= 0) ignore(cudaSetDevice(previous_));
+}
+
+}  // namespace dlcuda::cuda
