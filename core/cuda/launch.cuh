@@ -4,11 +4,8 @@
 
 #include <cuda_runtime.h>
 
-#include <cstdint>
-#include <limits>
-
-#include "dlcuda/core/check.h"
-#include "dlcuda/core/dtype.h"
+#include <cstddef>
+#include <utility>
 
 namespace dlcuda::cuda {
 
