@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
 
 #include "dlcuda/core/error.h"
@@ -20,6 +19,7 @@
 #include "dlcuda/kernels/reduce.h"
 #include "dlcuda/kernels/softmax.h"
 #include "dlcuda/kernels/update.h"
+#include "tests/support/devices.h"
 
 namespace dlcuda {
 namespace {
@@ -27,13 +27,11 @@ namespace {
 constexpr DType kFloats[] = {DType::F32, DType::F16, DType::BF16};
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-class CudaLaunchers : public testing::Test {
+class CudaLaunchers : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (cuda_probe().count > 0) return;
-    const char* required = std::getenv("DLCUDA_REQUIRE_CUDA");
-    if (required != nullptr && std::string(required) == "1") FAIL() << cuda_probe().reason;
-    GTEST_SKIP() << cuda_probe().reason;
+    const testing::CudaForTest cuda = testing::cuda_for_test();
+    if (!cuda.available) GTEST_SKIP() << cuda.reason;
   }
 
   const Device gpu = Device::cuda();
