@@ -71,7 +71,8 @@ void expect_near(const Tensor& got, const Tensor& expected, float tolerance, con
   ASSERT_EQ(to_string(got.shape()), to_string(expected.shape())) << what;
   const auto a = floats(got), b = floats(expected);
   for (std::size_t i = 0; i < a.size(); ++i) {
-    ASSERT_LE(std::abs(a[i] - b[i]), tolerance * (1 + std::abs(b[i])))
+    ASSERT_TRUE(std::abs(a[i] - b[i]) <= tolerance * (1 + std::abs(b[i])) ||
+                (std::isnan(a[i]) && std::isnan(b[i])))
         << what << ", element " << i << " of " << a.size() << ": got " << a[i] << ", expected " << b[i];
   }
 }
