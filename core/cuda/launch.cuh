@@ -7,9 +7,6 @@
 #include <cstddef>
 #include <utility>
 
-#include "dlcuda/core/check.h"
-#include "dlcuda/core/dtype.h"
-
 namespace dlcuda::cuda {
 
 /// Throws DeviceError naming the expression, file and line; clears the error where it is not sticky.

@@ -1,15 +1,10 @@
 #include "dlcuda/kernels/copy.h"
 
 #include "dlcuda/kernels/cpu/loops.h"
+#include "dlcuda/kernels/functors/convert.h"
 
 namespace dlcuda::kernels::cpu::DLCUDA_ISA {
 namespace {
-
-/// One element: floating-point through its compute type.
-template <typename To, typename From>
-DLCUDA_INLINE To convert(From value) {
-  return static_cast<To>(static_cast<compute_t<To>>(static_cast<compute_t<From>>(value)));
-}
 
 /// Axes in the order in which `to` lies in memory, outermost first, without those of extent 1, and with
 /// neighbours merged where both sides allow it.
@@ -62,7 +57,7 @@ void copy(const TensorView& from, const TensorView& to) {
       To* target = to.as<To>();
       if (inner == 0 && from_step == 1 && to_step == 1) {
         parallel_for(length, kGrain, [=](std::int64_t begin, std::int64_t end) {
-          for (std::int64_t i = begin; i < end; ++i) target[i] = convert<To>(source[i]);
+          for (std::int64_t i = begin; i < end; ++i) target[i] = functors::convert<To>(source[i]);
         });
         return;
       }
@@ -77,7 +72,7 @@ void copy(const TensorView& from, const TensorView& to) {
             to_at += index * walk.to_stride[axis];
           }
           for (std::int64_t i = 0; i < length; ++i) {
-            target[to_at + i * to_step] = convert<To>(source[from_at + i * from_step]);
+            target[to_at + i * to_step] = functors::convert<To>(source[from_at + i * from_step]);
           }
         }
       });

@@ -1,7 +1,7 @@
 #include "dlcuda/kernels/cross_entropy.h"
 
 #include "dlcuda/kernels/cpu/loops.h"
-#include "dlcuda/kernels/functors/math.h"
+#include "dlcuda/kernels/functors/cross_entropy.h"
 
 namespace dlcuda::kernels::cpu::DLCUDA_ISA {
 
@@ -24,8 +24,8 @@ void cross_entropy_forward(const TensorView& logits, const TensorView& labels, c
         }
         C sum = 0;
         for (std::int64_t c = 0; c < classes; ++c) sum += functors::exp(static_cast<C>(row[c]) - largest);
-        lse[n] = largest + functors::log(sum);
-        each[n] = lse[n] - static_cast<C>(row[label[n]]);
+        lse[n] = functors::CrossEntropy<C>::log_sum_exp(largest, sum);
+        each[n] = functors::CrossEntropy<C>::loss(lse[n], static_cast<C>(row[label[n]]));
       }
     });
     C total = 0;
@@ -47,8 +47,8 @@ void cross_entropy_backward(const TensorView& dloss, const TensorView& logits, c
     parallel_for(rows, kGrain / (8 * classes) + 1, [=](std::int64_t begin, std::int64_t end) {
       for (std::int64_t n = begin; n < end; ++n) {
         for (std::int64_t c = 0; c < classes; ++c) {
-          const C probability = functors::exp(static_cast<C>(x[n * classes + c]) - lse[n]);
-          dx[n * classes + c] = static_cast<T>(factor * (probability - (c == label[n] ? C(1) : C(0))));
+          dx[n * classes + c] = static_cast<T>(functors::CrossEntropy<C>::gradient(
+              static_cast<C>(x[n * classes + c]), lse[n], c == label[n], factor));
         }
       }
     });

@@ -1,0 +1,216 @@
+// Average and maximum pooling. Tensors dense in either format, all the same; f32, f16, bf16 with f32
+// arithmetic. Both formats are (outer, H, W, inner) in memory: NCHW has outer = N C, inner = 1; channels-last
+// has outer = N, inner = C.
+//
+//   average forward   y[o] = sum of x over the window / size     size: the kernel's, or the part inside x
+//   average backward  dx[i] = sum of dy[o] / size over the windows that contain i
+//   max forward       y[o] = max of x over the window (NaN is largest); indices[o] = h * W + w of the first
+//   maximum max backward      dx[i] = sum of dy[o] over the windows whose maximum was i
+//
+// Outputs are overwritten. The backward passes gather: one thread an element of dx, no atomics, a fixed
+// order.
+#include "dlcuda/kernels/pool2d.h"
+
+#include <type_traits>
+
+#include "dlcuda/kernels/cuda/dtype.cuh"
+#include "dlcuda/kernels/cuda/format.h"
+#include "dlcuda/kernels/cuda/launch.cuh"
+
+namespace dlcuda::kernels::cuda {
+namespace {
+
+/// Windows along one axis. Index is unsigned; positions can be negative (in the padding).
+template <typename Index>
+struct Axis {
+  using Position = std::make_signed_t<Index>;
+  Position kernel, stride, padding, in, out;
+
+  /// The part of window o that is inside the input: first element, one past the last.
+  __device__ Position begin(Position o) const {
+    const Position first = o * stride - padding;
+    return first < 0 ? 0 : first;
+  }
+  __device__ Position end(Position o) const {
+    const Position last = o * stride - padding + kernel;
+    return last < in ? last : in;
+  }
+  /// The windows that contain element i: first window, one past the last.
+  __device__ Position first_window(Position i) const {
+    const Position before = i + padding - kernel;  // the last place where a window ends before i
+    return before < 0 ? 0 : before / stride + 1;
+  }
+  __device__ Position end_window(Position i) const {
+    const Position last = (i + padding) / stride + 1;
+    return last < out ? last : out;
+  }
+};
+
+template <typename Index>
+struct Geometry {
+  using Position = typename Axis<Index>::Position;
+  Axis<Index> h, w;
+  Index inner;
+  bool count_include_pad;
+
+  /// 1 / the divisor of the average of window (oh, ow) would round twice; this is the divisor.
+  __device__ float size(Position oh, Position ow) const {
+    if (count_include_pad) return static_cast<float>(h.kernel) * static_cast<float>(w.kernel);
+    return static_cast<float>(h.end(oh) - h.begin(oh)) * static_cast<float>(w.end(ow) - w.begin(ow));
+  }
+};
+
+/// An element of a tensor (outer, height, width, inner) taken apart.
+template <typename Index>
+struct Place {
+  typename Axis<Index>::Position row, column;
+  Index outer, inner;
+
+  __device__ Place(Index i, Index height, Index width, Index inner_extent) {
+    inner = i % inner_extent;
+    i /= inner_extent;
+    column = static_cast<decltype(column)>(i % width);
+    i /= width;
+    row = static_cast<decltype(row)>(i % height);
+    outer = i / height;
+  }
+  /// The element (row, column) of the same plane in a tensor with another height and width.
+  __device__ std::int64_t in_plane(Index r, Index c, Index height, Index width, Index inner_extent) const {
+    return ((static_cast<std::int64_t>(outer) * height + r) * width + c) * inner_extent + inner;
+  }
+};
+
+template <typename T, typename Index>
+__global__ void avg_forward_kernel(const T* x, Index count, Geometry<Index> g, T* y) {
+  const auto threads = static_cast<Index>(global_threads());
+  for (auto i = static_cast<Index>(global_thread()); i < count; i += threads) {
+    const Place<Index> o(i, g.h.out, g.w.out, g.inner);
+    float sum = 0.0f;
+    for (auto h = g.h.begin(o.row); h < g.h.end(o.row); ++h) {
+      for (auto w = g.w.begin(o.column); w < g.w.end(o.column); ++w) {
+        sum += static_cast<float>(x[o.in_plane(h, w, g.h.in, g.w.in, g.inner)]);
+      }
+    }
+    y[i] = T(sum / g.size(o.row, o.column));
+  }
+}
+
+template <typename T, typename Index>
+__global__ void avg_backward_kernel(const T* dy, Index count, Geometry<Index> g, T* dx) {
+  const auto threads = static_cast<Index>(global_threads());
+  for (auto i = static_cast<Index>(global_thread()); i < count; i += threads) {
+    const Place<Index> p(i, g.h.in, g.w.in, g.inner);
+    float sum = 0.0f;
+    for (auto oh = g.h.first_window(p.row); oh < g.h.end_window(p.row); ++oh) {
+      for (auto ow = g.w.first_window(p.column); ow < g.w.end_window(p.column); ++ow) {
+        sum += static_cast<float>(dy[p.in_plane(oh, ow, g.h.out, g.w.out, g.inner)]) / g.size(oh, ow);
+      }
+    }
+    dx[i] = T(sum);
+  }
+}
+
+template <typename T, typename Index>
+__global__ void max_forward_kernel(const T* x, Index count, Geometry<Index> g, T* y, std::int32_t* indices) {
+  const auto threads = static_cast<Index>(global_threads());
+  for (auto i = static_cast<Index>(global_thread()); i < count; i += threads) {
+    const Place<Index> o(i, g.h.out, g.w.out, g.inner);
+    const auto first_h = g.h.begin(o.row), first_w = g.w.begin(o.column);
+    T largest = x[o.in_plane(first_h, first_w, g.h.in, g.w.in, g.inner)];
+    auto index = first_h * g.w.in + first_w;
+    for (auto h = first_h; h < g.h.end(o.row); ++h) {
+      for (auto w = first_w; w < g.w.end(o.column); ++w) {
+        const T candidate = x[o.in_plane(h, w, g.h.in, g.w.in, g.inner)];
+        const float value = static_cast<float>(candidate), best = static_cast<float>(largest);
+        if (value > best || (value != value && best == best)) {
+          largest = candidate;
+          index = h * g.w.in + w;
+        }
+      }
+    }
+    y[i] = largest;
+    indices[i] = static_cast<std::int32_t>(index);
+  }
+}
+
+template <typename T, typename Index>
+__global__ void max_backward_kernel(const T* dy, const std::int32_t* indices, Index count, Geometry<Index> g,
+                                    T* dx) {
+  const auto threads = static_cast<Index>(global_threads());
+  for (auto i = static_cast<Index>(global_thread()); i < count; i += threads) {
+    const Place<Index> p(i, g.h.in, g.w.in, g.inner);
+    const auto here = static_cast<std::int32_t>(p.row * g.w.in + p.column);
+    float sum = 0.0f;
+    for (auto oh = g.h.first_window(p.row); oh < g.h.end_window(p.row); ++oh) {
+      for (auto ow = g.w.first_window(p.column); ow < g.w.end_window(p.column); ++ow) {
+        const std::int64_t o = p.in_plane(oh, ow, g.h.out, g.w.out, g.inner);
+        if (indices[o] == here) sum += static_cast<float>(dy[o]);
+      }
+    }
+    dx[i] = T(sum);
+  }
+}
+
+/// visitor.operator()<T, Index>(geometry) for input `in` and output `out` of a pooling.
+template <typename Visitor>
+void visit_pool(const char* name, const TensorView& in, const TensorView& out, const Pool2dParams& params,
+                Visitor&& visitor) {
+  std::int64_t largest = std::max(in.numel(), out.numel());
+  for (int axis : {0, 1}) {
+    // What is computed along an axis stays below the sum of these.
+    largest = std::max(
+        {largest, params.kernel[axis] + params.stride[axis] + in.shape[2 + axis] + 2 * params.padding[axis]});
+  }
+  const bool channels_last = is_channels_last(in) || is_channels_last(out);
+  visit_float(name, in.dtype, [&]<typename T>() {
+    visit_index(largest, [&]<typename Index>() {
+      const auto axis = [&](int a) {
+        using Position = typename Axis<Index>::Position;
+        return Axis<Index>{static_cast<Position>(params.kernel[a]), static_cast<Position>(params.stride[a]),
+                           static_cast<Position>(params.padding[a]), static_cast<Position>(in.shape[2 + a]),
+                           static_cast<Position>(out.shape[2 + a])};
+      };
+      visitor.template operator()<T, Index>(Geometry<Index>{
+          axis(0), axis(1), static_cast<Index>(channels_last ? in.shape[1] : 1), params.count_include_pad});
+    });
+  });
+}
+
+}  // namespace
+
+void avg_pool2d_forward(const TensorView& x, const TensorView& y, const Pool2dParams& params) {
+  visit_pool("avg_pool2d_forward", x, y, params,
+             [&]<typename T, typename Index>(const Geometry<Index>& geometry) {
+               launch("avg_pool2d_forward", avg_forward_kernel<T, Index>, grid_for(y.numel(), kBlock), kBlock,
+                      0, this_stream(), x.as<const T>(), y.numel(), geometry, y.as<T>());
+             });
+}
+
+void avg_pool2d_backward(const TensorView& dy, const TensorView& dx, const Pool2dParams& params) {
+  visit_pool("avg_pool2d_backward", dx, dy, params,
+             [&]<typename T, typename Index>(const Geometry<Index>& geometry) {
+               launch("avg_pool2d_backward", avg_backward_kernel<T, Index>, grid_for(dx.numel(), kBlock),
+                      kBlock, 0, this_stream(), dy.as<const T>(), dx.numel(), geometry, dx.as<T>());
+             });
+}
+
+void max_pool2d_forward(const TensorView& x, const TensorView& y, const TensorView& indices,
+                        const Pool2dParams& params) {
+  visit_pool(
+      "max_pool2d_forward", x, y, params, [&]<typename T, typename Index>(const Geometry<Index>& geometry) {
+        launch("max_pool2d_forward", max_forward_kernel<T, Index>, grid_for(y.numel(), kBlock), kBlock, 0,
+               this_stream(), x.as<const T>(), y.numel(), geometry, y.as<T>(), indices.as<std::int32_t>());
+      });
+}
+
+void max_pool2d_backward(const TensorView& dy, const TensorView& indices, const TensorView& dx,
+                         const Pool2dParams& params) {
+  visit_pool("max_pool2d_backward", dx, dy, params,
+             [&]<typename T, typename Index>(const Geometry<Index>& geometry) {
+               launch("max_pool2d_backward", max_backward_kernel<T, Index>, grid_for(dx.numel(), kBlock),
+                      kBlock, 0, this_stream(), dy.as<const T>(), indices.as<const std::int32_t>(),
+                      dx.numel(), geometry, dx.as<T>());
+             });
+}
+
+}  // namespace dlcuda::kernels::cuda
