@@ -1,4 +1,6 @@
-// Differentiable functions: kernels with a backward pass. Each is recorded when an input needs a gradient.
+// Differentiable functions: kernels with a backward pass. Each is recorded when an input needs a gradient,
+// and saves only what the gradients that are needed are computed from. A gradient has the memory format of
+// its tensor. Errors are those of the kernels.
 #pragma once
 
 #include <optional>
@@ -37,7 +39,8 @@ Tensor avg_pool2d(const Tensor& x, const Pool2dParams& params = {});
 Tensor max_pool2d(const Tensor& x, const Pool2dParams& params = {});
 
 /// In training, drops each element with probability p and scales the others by 1 / (1 - p); otherwise x
-/// itself.
+/// itself. The mask is drawn again by backward(), which must come before generator.advance_step(); it throws
+/// Error otherwise.
 Tensor dropout(const Tensor& x, double p, bool training, kernels::Generator& generator);
 
 /// (N, ...) -> (N, product), in N, C, H, W order whatever the format (a copy for channels-last).
@@ -54,7 +57,7 @@ Tensor scale(const Tensor& x, double factor);
 /// x[n, c, ...] + bias[c]
 Tensor bias_add(const Tensor& x, const Tensor& bias);
 
-/// Sum or mean over one axis, or over everything.
+/// Sum or mean over one axis, or over everything. Max only where no gradient is asked for: ArgumentError.
 Tensor reduce(const Tensor& x, Reduction reduction, std::optional<int> axis = {});
 /// Over the last axis.
 Tensor softmax(const Tensor& x);

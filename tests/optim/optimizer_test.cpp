@@ -7,6 +7,7 @@
 
 #include "dlcuda/core/autograd.h"
 #include "dlcuda/core/error.h"
+#include "dlcuda/core/memory/caching_allocator.h"
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/layers/functional.h"
 #include "dlcuda/layers/layers.h"
@@ -136,6 +137,21 @@ TEST(Optimizer, ParametersKeepTheirStorage) {
   adam.step();
   EXPECT_EQ(weight.data(), data);
   EXPECT_FALSE(weight.meta().node);
+}
+
+TEST(Optimizer, StepsAllocateNoTensors) {
+  const Tensor a = parameter({1, 2});
+  for (const char* name : {"sgd", "momentum", "adam"}) {
+    const auto optimizer = make_optimizer(name, {{"a", a}}, 0.1);
+    const auto blocks = [] { return allocator_for(Device::cpu()).stats().total.blocks.allocated; };
+    sum(a).backward();
+    const auto before = blocks();
+    optimizer->step();
+    optimizer->set_learning_rate(0.2);
+    EXPECT_EQ(blocks(), before) << name;
+    sum(a).backward();
+    EXPECT_GT(blocks(), before) << "allocations are not counted";
+  }
 }
 
 TEST(Optimizer, RefusesWhatItCannotUpdate) {
