@@ -25,6 +25,14 @@ for name in GTest_DIR fmt_DIR nlohmann_json_DIR CLI11_DIR ZLIB_LIBRARY_RELEASE D
   grep -q "^$name " <<<"$found" || { printf '%s is not in the cache\n' "$name" && exit 1; }
 done
 
+# No link leads out of it.
+while IFS= read -r -d '' link; do
+  if [[ $(readlink -e "$link") != "$deps"/* ]]; then
+    printf '%s leads to %s\n' "$link" "$(readlink "$link")"
+    exit 1
+  fi
+done < <(find "$deps" -type l -print0)
+
 # Every library in it finds the others there.
 for library in "$deps"/lib/*/*.so "$deps"/lib/*/*.so.*; do
   needs=$(LD_LIBRARY_PATH=$(dirname "$library") ldd "$library")
