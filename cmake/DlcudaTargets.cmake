@@ -84,9 +84,6 @@ function(dlcuda_finish_library)
   set_target_properties(dlcuda PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}
                                           LINKER_LANGUAGE CXX LINK_DEPENDS "${CMAKE_SOURCE_DIR}/cmake/exports.map")
   target_link_options(dlcuda PRIVATE "LINKER:--version-script=${CMAKE_SOURCE_DIR}/cmake/exports.map")
-  if(NOT DLCUDA_SANITIZE) # whose symbols come with the program
-    target_link_options(dlcuda PRIVATE LINKER:-z,defs)
-  endif()
   set_target_properties(dlcuda_static PROPERTIES OUTPUT_NAME dlcuda LINKER_LANGUAGE CXX EXPORT_NAME static)
   target_link_libraries(dlcuda PRIVATE ${DLCUDA_PRIVATE_LIBS})
   target_link_libraries(dlcuda_static PRIVATE ${DLCUDA_PRIVATE_LIBS})
