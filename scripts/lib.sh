@@ -74,7 +74,7 @@ configure() {
 
 # Turns ninja's output into one moving line on a terminal, a few plain lines elsewhere.
 show_progress() {
-  local line shown=-1 tenth
+  local line shown=0 tenth
   while IFS= read -r line; do
     [[ $line =~ ^\[([0-9]+)/([0-9]+)\]\ (.*) ]] || continue
     if [ -t 2 ]; then
