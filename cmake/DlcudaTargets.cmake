@@ -66,6 +66,8 @@ if(DLCUDA_WITH_CUDA)
   target_compile_options(
     dlcuda_device PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr --expt-extended-lambda -lineinfo
                           -Xcompiler=-Wall,-Wextra,-Werror>)
+  # fmt 9 takes nvcc for a compiler without constexpr, and then contradicts itself.
+  target_compile_definitions(dlcuda_device PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:FMT_USE_CONSTEXPR=1>)
   list(APPEND DLCUDA_PRIVATE_LIBS CUDA::cudart_static)
 endif()
 
