@@ -41,7 +41,7 @@ stage_build() {
 # later call of that process fails.
 run_suites() {
   local binary=$build/$1 folder=$out/$2 suites status=0
-  mkdir -p "$folder"
+  rm -rf "$folder" && mkdir -p "$folder"
   mapfile -t suites < <("$binary" --gtest_list_tests | sed -n 's/^\([^ ].*\)\.\( *#.*\)\{0,1\}$/\1/p')
   if [ "${#suites[@]}" = 0 ]; then
     printf '%s lists no tests\n' "$binary"
