@@ -12,6 +12,10 @@ if grep -rnE '# *include *[<"](fmt|nlohmann|CLI|dnnl|oneapi|omp|cuda|cudnn|cubla
   printf 'these includes belong into sources, or the headers into DLCUDA_INTERNAL_HEADERS (cmake/DlcudaInstall.cmake)\n'
   exit 1
 fi
+if grep -rnE '^//.*\<Internal\>' "$include"; then
+  printf 'these headers say that they are internal: list them in DLCUDA_INTERNAL_HEADERS (cmake/DlcudaInstall.cmake)\n'
+  exit 1
+fi
 (cd "$include" && find dlcuda -name '*.h' -print0) |
   xargs -0 -I '{}' -P "$(nproc)" "$compiler" -std=c++20 -fsyntax-only -Wall -Wextra -Wpedantic -Werror \
     -I "$include" -include '{}' -x c++ /dev/null
