@@ -25,8 +25,12 @@ stage_device() {
   note "$(query_gpus name | paste -sd ',' -)"
 }
 
+# A build folder that was made for another place holds programs, but cannot be built further.
+finished_elsewhere() { [ -d "$build/bin" ] && ! grep -qsxF "CMAKE_HOME_DIRECTORY:INTERNAL=$root" "$build/CMakeCache.txt"; }
+
 stage_configure() {
   local cuda=ON
+  if finished_elsewhere; then skip "$build was built elsewhere, and is used as it is"; fi
   if [ "$rehearse" = 1 ]; then cuda=AUTO; fi
   cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DDLCUDA_CUDA=$cuda \
     "-DCMAKE_CUDA_ARCHITECTURES=$(cuda_architectures)"
@@ -34,6 +38,7 @@ stage_configure() {
 }
 
 stage_build() {
+  if finished_elsewhere; then skip 'the same'; fi
   NINJA_STATUS='[%f/%t] ' cmake --build "$build" -j "$(nproc)"
 }
 
