@@ -9,7 +9,7 @@ set(DLCUDA_INTERNAL_HEADERS
     "^core/memory/(block|pointer_table)\\.h$"
     "^kernels/checks\\.h$" # fmt
     "^layers/recording\\.h$"
-    "^data/(byte_source|digit_shapes|random_stream)\\.h$"
+    "^data/(byte_source|digit_shapes)\\.h$"
     "/(cpu|cuda|functors)/" # the two sides of a kernel family, and the maths that they share
 )
 
