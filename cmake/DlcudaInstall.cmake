@@ -1,1 +1,49 @@
-# Installation: filled in with the package config.
+# Installs the two libraries, the public headers, the CMake package and dlcuda.pc. The result can be moved: nothing in
+# it names the folder it was installed to.
+include(CMakePackageConfigHelpers)
+
+# Headers that stay behind: they include libraries that are no part of the interface, or describe the inside of a room.
+# tests/checks/installed_headers.sh compiles each of the others on its own.
+set(DLCUDA_INTERNAL_HEADERS
+    "^core/check\\.h$" # fmt
+    "^core/memory/(block|pointer_table)\\.h$"
+    "^kernels/checks\\.h$" # fmt
+    "^layers/recording\\.h$"
+    "^data/(byte_source|digit_shapes)\\.h$"
+    "/(cpu|cuda|functors)/" # the two sides of a kernel family, and the maths that they share
+)
+
+foreach(room core kernels layers optim data train models tools)
+  file(GLOB_RECURSE headers RELATIVE "${CMAKE_SOURCE_DIR}" CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/${room}/*.h")
+  foreach(internal ${DLCUDA_INTERNAL_HEADERS})
+    list(FILTER headers EXCLUDE REGEX "${internal}")
+  endforeach()
+  if(room STREQUAL "core")
+    list(APPEND headers core/cuda/runtime.h) # kernels/backend.h includes it; it needs nothing of CUDA's
+  endif()
+  foreach(header ${headers})
+    cmake_path(GET header PARENT_PATH folder)
+    install(FILES "${CMAKE_SOURCE_DIR}/${header}" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/dlcuda/${folder}")
+  endforeach()
+endforeach()
+
+# The shared library needs nothing else; what the static one needs is looked for only when it is asked for, so the two
+# are exported apart.
+set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/dlcuda")
+install(TARGETS dlcuda EXPORT dlcudaTargets LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+install(TARGETS dlcuda_static EXPORT dlcudaStaticTargets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+install(EXPORT dlcudaTargets NAMESPACE dlcuda:: DESTINATION "${package_dir}")
+install(EXPORT dlcudaStaticTargets NAMESPACE dlcuda:: DESTINATION "${package_dir}")
+
+configure_package_config_file(cmake/dlcudaConfig.cmake.in "${CMAKE_BINARY_DIR}/package/dlcudaConfig.cmake"
+                              INSTALL_DESTINATION "${package_dir}")
+write_basic_package_version_file("${CMAKE_BINARY_DIR}/package/dlcudaConfigVersion.cmake"
+                                 COMPATIBILITY SameMinorVersion)
+install(FILES "${CMAKE_BINARY_DIR}/package/dlcudaConfig.cmake" "${CMAKE_BINARY_DIR}/package/dlcudaConfigVersion.cmake"
+        DESTINATION "${package_dir}")
+
+# dlcuda.pc finds its prefix from where it lies.
+file(RELATIVE_PATH DLCUDA_PC_PREFIX "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
+string(REGEX REPLACE "/$" "" DLCUDA_PC_PREFIX "${DLCUDA_PC_PREFIX}")
+configure_file(cmake/dlcuda.pc.in "${CMAKE_BINARY_DIR}/package/dlcuda.pc" @ONLY)
+install(FILES "${CMAKE_BINARY_DIR}/package/dlcuda.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")

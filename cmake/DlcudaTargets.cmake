@@ -66,6 +66,8 @@ if(DLCUDA_WITH_CUDA)
   target_compile_options(
     dlcuda_device PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr --expt-extended-lambda -lineinfo
                           -Xcompiler=-Wall,-Wextra,-Werror>)
+  # fmt 9 takes nvcc for a compiler without constexpr, and then contradicts itself.
+  target_compile_definitions(dlcuda_device PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:FMT_USE_CONSTEXPR=1>)
   list(APPEND DLCUDA_PRIVATE_LIBS CUDA::cudart_static)
 endif()
 
@@ -82,14 +84,15 @@ function(dlcuda_finish_library)
   add_library(dlcuda SHARED ${host_objects} $<TARGET_OBJECTS:dlcuda_device>)
   add_library(dlcuda_static STATIC ${host_objects} $<TARGET_OBJECTS:dlcuda_device>)
   set_target_properties(dlcuda PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}
-                                          LINKER_LANGUAGE CXX)
+                                          LINKER_LANGUAGE CXX LINK_DEPENDS "${CMAKE_SOURCE_DIR}/cmake/exports.map")
+  target_link_options(dlcuda PRIVATE "LINKER:--version-script=${CMAKE_SOURCE_DIR}/cmake/exports.map")
   set_target_properties(dlcuda_static PROPERTIES OUTPUT_NAME dlcuda LINKER_LANGUAGE CXX EXPORT_NAME static)
   target_link_libraries(dlcuda PRIVATE ${DLCUDA_PRIVATE_LIBS})
   target_link_libraries(dlcuda_static PRIVATE ${DLCUDA_PRIVATE_LIBS})
   foreach(target dlcuda dlcuda_static)
     target_compile_features(${target} PUBLIC cxx_std_20)
     target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${CMAKE_BINARY_DIR}/include>
-                                                $<INSTALL_INTERFACE:include>)
+                                                $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   endforeach()
   add_library(dlcuda::dlcuda ALIAS dlcuda)
   add_library(dlcuda::static ALIAS dlcuda_static)

@@ -1,5 +1,5 @@
 // A short sequence of random numbers that belongs to one item: a counter, so nothing depends on order or
-// threads. Internal. Only exact arithmetic: the numbers are the same on every machine.
+// threads. Only exact arithmetic: the numbers are the same on every machine.
 #pragma once
 
 #include <cstdint>

@@ -15,28 +15,31 @@
 #include "dlcuda/core/isa.h"
 #include "dlcuda/core/tensor.h"
 
-#define DLCUDA_BACKENDS(...) \
-  namespace cpu {            \
-  __VA_ARGS__                \
-  }                          \
-  namespace cuda {           \
-  __VA_ARGS__                \
+// Not exported: programs call the public functions.
+#define DLCUDA_BACKEND_NAMESPACE __attribute__((visibility("hidden")))
+
+#define DLCUDA_BACKENDS(...)                \
+  namespace cpu DLCUDA_BACKEND_NAMESPACE {  \
+  __VA_ARGS__                               \
+  }                                         \
+  namespace cuda DLCUDA_BACKEND_NAMESPACE { \
+  __VA_ARGS__                               \
   }
 
-#define DLCUDA_LOOP_BACKENDS(...) \
-  namespace cpu {                 \
-  namespace v2 {                  \
-  __VA_ARGS__                     \
-  }                               \
-  namespace v3 {                  \
-  __VA_ARGS__                     \
-  }                               \
-  namespace v4 {                  \
-  __VA_ARGS__                     \
-  }                               \
-  }                               \
-  namespace cuda {                \
-  __VA_ARGS__                     \
+#define DLCUDA_LOOP_BACKENDS(...)           \
+  namespace cpu DLCUDA_BACKEND_NAMESPACE {  \
+  namespace v2 {                            \
+  __VA_ARGS__                               \
+  }                                         \
+  namespace v3 {                            \
+  __VA_ARGS__                               \
+  }                                         \
+  namespace v4 {                            \
+  __VA_ARGS__                               \
+  }                                         \
+  }                                         \
+  namespace cuda DLCUDA_BACKEND_NAMESPACE { \
+  __VA_ARGS__                               \
   }
 
 /// DLCUDA_DISPATCH(x.device(), conv2d_forward(x.raw(), ...))

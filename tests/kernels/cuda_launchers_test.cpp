@@ -19,7 +19,7 @@
 #include "dlcuda/kernels/reduce.h"
 #include "dlcuda/kernels/softmax.h"
 #include "dlcuda/kernels/update.h"
-#include "tests/support/devices.h"
+#include "dlcuda/tests/support/devices.h"
 
 namespace dlcuda {
 namespace {

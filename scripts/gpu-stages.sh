@@ -1,0 +1,159 @@
+# The stages of scripts/gpu-check, each run in a process of its own with a time limit. "note: ..." and
+# "figure: NAME = NUMBER" lines go into the summary. Exit status 77: skipped.
+# shellcheck shell=bash
+# From scripts/gpu-check: the tree, the build folder, the results folder, whether there is no GPU.
+: "${root:=}" "${build:=}" "${out:=}" "${rehearse:=0}"
+
+# Short tests that run kernels. compute-sanitizer slows them down 10 to 100 times.
+kernel_tests='*Cuda*:*cuda*'
+# Tests and training on what this machine has, and on the host shim.
+tests=bin/dlcuda_tests
+shim_tests=bin/dlcuda_tests_hostcuda
+train=bin/train_lenet5
+shim_train=bin/train_lenet5_hostcuda
+
+note() { printf 'note: %s\n' "$*"; }
+skip() {
+  note "$@"
+  exit 77
+}
+
+stage_device() {
+  if [ "$rehearse" = 1 ]; then skip 'not rehearsed: there is no GPU to describe'; fi
+  nvidia-smi -L
+  nvidia-smi -q >"$out/nvidia-smi.txt"
+  note "$(query_gpus name | paste -sd ',' -)"
+}
+
+# A build folder that was made for another place holds programs, but cannot be built further.
+finished_elsewhere() { [ -d "$build/bin" ] && ! grep -qsxF "CMAKE_HOME_DIRECTORY:INTERNAL=$root" "$build/CMakeCache.txt"; }
+
+stage_configure() {
+  local cuda=ON
+  if finished_elsewhere; then skip "$build was built elsewhere, and is used as it is"; fi
+  if [ "$rehearse" = 1 ]; then cuda=AUTO; fi
+  cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DDLCUDA_CUDA=$cuda \
+    "-DCMAKE_CUDA_ARCHITECTURES=$(cuda_architectures)"
+  note "$(sed -n 's/^-- *\(CUDA backend.*\)/\1/p' "$out/configure.log")"
+}
+
+stage_build() {
+  if finished_elsewhere; then skip 'the same'; fi
+  NINJA_STATUS='[%f/%t] ' cmake --build "$build" -j "$(nproc)"
+}
+
+# run_suites BINARY NAME: each test suite in a process of its own, because after a bad memory access on the GPU every
+# later call of that process fails.
+run_suites() {
+  local binary=$build/$1 folder=$out/$2 suites status=0
+  rm -rf "$folder" && mkdir -p "$folder"
+  mapfile -t suites < <("$binary" --gtest_list_tests | sed -n 's/^\([^ ].*\)\.\( *#.*\)\{0,1\}$/\1/p')
+  if [ "${#suites[@]}" = 0 ]; then
+    printf '%s lists no tests\n' "$binary"
+    return 1
+  fi
+  export binary folder
+  # shellcheck disable=SC2016  # expanded by the inner shell
+  printf '%s\n' "${suites[@]}" | xargs -d '\n' -I '{}' -P 4 "$BASH" -c '
+    name=${1//[^A-Za-z0-9_]/-}
+    status=0
+    timeout 180 "$binary" --gtest_filter="$1.*" --gtest_output="xml:$folder/$name.xml" >"$folder/$name.log" 2>&1 || status=$?
+    if [ "$status" != 0 ]; then
+      printf "FAILED %s (exit %s)\n" "$1" "$status"
+      grep -E "^\[  FAILED  \]|Failure$|rror" "$folder/$name.log" | head -n 20
+      if [ ! -s "$folder/$name.xml" ]; then tail -n 5 "$folder/$name.log"; fi
+      exit 1
+    fi' suite '{}' || status=1
+
+  # A suite that crashed has left no XML.
+  local reports total failures skips
+  reports=$(find "$folder" -name '*.xml' | wc -l)
+  read -r total failures skips < <(find "$folder" -name '*.xml' -exec cat '{}' + | awk '
+    /<testcase / { total++; fresh = 1 }
+    /<testcase .*result="skipped"/ { skips++ }
+    /<failure / && fresh { failures++; fresh = 0 }
+    END { print total + 0, failures + 0, skips + 0 }')
+  note "$2: $((total - failures - skips)) passed, $failures failed, $skips skipped," \
+    "$((${#suites[@]} - reports)) of ${#suites[@]} suites crashed or hung"
+  # The logs of what passed say nothing that the counts do not.
+  if [ "$status" = 0 ]; then rm -f "$folder"/*.log; fi
+  return "$status"
+}
+stage_tests() {
+  local status=0
+  run_suites "$tests" tests || status=1
+  if [ "$rehearse" = 1 ]; then
+    if [ -x "$build/$shim_tests" ]; then
+      run_suites "$shim_tests" shim || status=1
+    else
+      note "not rehearsed on the host shim: $shim_tests was not built"
+    fi
+    note 'not rehearsed: the tests on a GPU'
+  fi
+  return "$status"
+}
+
+sanitize() {
+  local tool=$1 binary=$build/$tests count
+  if [ "$rehearse" = 1 ]; then binary=$build/$shim_tests; fi
+  if [ ! -x "$binary" ]; then skip "not rehearsed: ${binary##*/} was not built"; fi
+  count=$("$binary" --gtest_list_tests --gtest_filter="$kernel_tests" | grep -c '^  ' || true)
+  if [ "$count" = 0 ]; then
+    note "no test is named like $kernel_tests"
+    return 1
+  fi
+  if [ "$rehearse" = 1 ]; then skip "rehearsed: the filter names $count tests; not rehearsed: compute-sanitizer itself"; fi
+  local sanitizer
+  sanitizer=$(command -v compute-sanitizer || true)
+  if [ -z "$sanitizer" ]; then sanitizer=$(dirname "$(find_nvcc)")/compute-sanitizer; fi
+  if [ ! -x "$sanitizer" ]; then skip 'compute-sanitizer is not here'; fi
+  # Without the cache every buffer is an allocation of its own, so that its end is known.
+  DLCUDA_NO_CACHE=1 "$sanitizer" --tool "$tool" --error-exitcode 86 "$binary" --gtest_filter="$kernel_tests"
+  note "$count tests"
+}
+stage_memcheck() { sanitize memcheck; }
+stage_racecheck() { sanitize racecheck; }
+stage_initcheck() { sanitize initcheck; }
+stage_synccheck() { sanitize synccheck; }
+
+# train_once NAME PROGRAM FLAG...: prints the last value of "test_accuracy", and the figures.
+train_once() {
+  local name=$1 program=$2
+  shift 2
+  (cd "$out" && "$program" --seed 1 --json --out "$out/runs" "$@") >"$out/train-$name.jsonl"
+  accuracy=$(sed -n 's/.*"test_accuracy": *\([0-9.]*\).*/\1/p' "$out/train-$name.jsonl" | tail -n 1)
+  rate=$(sed -n 's/.*"images_per_second": *\([0-9.]*\).*/\1/p' "$out/train-$name.jsonl" | tail -n 1)
+  printf 'figure: lenet5 test accuracy, %s = %s\n' "$name" "${accuracy:-0}"
+  printf 'figure: lenet5 images per second, %s = %s\n' "$name" "${rate:-0}"
+}
+
+stage_train() {
+  local program=$build/$train on_cpu
+  if [ ! -x "$program" ]; then
+    note "$train was not built"
+    return 1
+  fi
+  train_once cpu "$program" --device cpu --epochs 3
+  on_cpu=$accuracy
+  if [ "$rehearse" = 1 ]; then
+    note 'rehearsed on the CPU; not rehearsed: training on a GPU'
+    if [ -x "$build/$shim_train" ]; then
+      train_once shim "$build/$shim_train" --device cuda --epochs 1 --limit 256
+      note 'rehearsed on the host shim: 256 digits'
+    else
+      note "not rehearsed on the host shim: $shim_train was not built"
+    fi
+    awk -v a="$on_cpu" 'BEGIN { exit !(a >= 0.98) }'
+    return
+  fi
+  train_once gpu "$program" --device cuda --require-gpu --epochs 3
+  note "test accuracy: GPU $accuracy, CPU $on_cpu; both must reach 0.98 and lie within 0.01"
+  awk -v a="$accuracy" -v b="$on_cpu" 'BEGIN { d = a - b; exit !(a >= 0.98 && b >= 0.98 && d < 0.01 && d > -0.01) }'
+}
+
+stage_bench() {
+  local program=$build/bin/dlcuda_benchmarks
+  if [ ! -x "$program" ]; then skip 'dlcuda_benchmarks was not built'; fi
+  "$program" --benchmark_out="$out/benchmarks.json" --benchmark_out_format=json
+  if [ "$rehearse" = 1 ]; then note 'rehearsed on the CPU; not rehearsed: the benchmarks on a GPU'; fi
+}

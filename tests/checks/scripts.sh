@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# scripts.sh: the scripts are clean, refuse what they do not know, say what is missing, and ask nothing.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+if ! command -v shellcheck >/dev/null; then
+  printf 'skipped: shellcheck is not here; scripts/setup --dev installs it\n'
+  exit 77
+fi
+mapfile -t scripts < <(grep -lE '^#!/usr/bin/env bash' scripts/* tests/checks/* tests/consumer/* .ci/run)
+shellcheck -x scripts/lib.sh "${scripts[@]}"
+for script in "${scripts[@]}"; do
+  [ -x "$script" ] || { printf '%s is not executable\n' "$script" && exit 1; }
+done
+
+# expect STATUS PATTERN COMMAND...
+expect() {
+  local want=$1 pattern=$2 status=0 output
+  shift 2
+  output=$("$@" 2>&1 </dev/null) || status=$?
+  if [ "$status" != "$want" ] || ! grep -qE "$pattern" <<<"$output"; then
+    printf '%s\nexpected exit %s and /%s/, got exit %s:\n%s\n' "$*" "$want" "$pattern" "$status" "$output"
+    exit 1
+  fi
+}
+expect 2 'unknown flag --nonsense' scripts/setup --nonsense
+expect 2 'unknown argument nonsense' scripts/test nonsense
+expect 2 'unknown flag --nonsense' scripts/format --nonsense
+expect 2 'name a model first' scripts/train
+expect 2 'unknown model "lanet5".*nearest first: lenet5' scripts/train lanet5
+expect 0 'scripts/train MODEL' scripts/train --help
+
+# A machine without anything: only what the scripts themselves use.
+bare=$(mktemp -d)
+trap 'rm -rf "$bare"' EXIT
+for tool in bash env dirname basename id uname readlink sed sort head cat printf; do ln -s "$(command -v $tool)" "$bare/"; done
+expect 1 'missing, and not installed because --no-install was given' env PATH="$bare" scripts/setup --no-install --no-cuda
+expect 1 'cmake .*configures the build' env PATH="$bare" scripts/setup --no-install --no-cuda
+expect 1 'there is no apt-get' env PATH="$bare" scripts/setup --no-cuda
