@@ -84,7 +84,7 @@ void Console::on_start(const StartReport& report) {
 void Console::on_progress(const ProgressReport& report) {
   if (!traits_.terminal) return;
   // One write, which ends by clearing what an earlier, longer line left: nothing flickers.
-  const std::string line = "\r" + format_progress(report, width() - 1, traits_.unicode) + "\x1b[K";
+  const std::string line = fmt::format("\r{}\x1b[K", format_progress(report, width() - 1, traits_.unicode));
   std::fwrite(line.data(), 1, line.size(), out_);
   std::fflush(out_);
   bar_drawn_ = true;
@@ -107,18 +107,18 @@ std::string format_progress(const ProgressReport& report, int width, bool unicod
   const std::string epochs = fmt::to_string(report.epochs);
   const std::string head = fmt::format("epoch {:>{}}/{} ", report.epoch, epochs.size(), epochs);
   // From the most to the least important.
-  const std::string parts[] = {
-      fmt::format("{:3.0f}%", fraction * 100), fmt::format("  loss {:.4f}", report.loss),
-      "  " + rate(report.images_per_second), "  ETA " + format_duration(report.seconds_left)};
+  const std::string parts[] = {fmt::format("{:3.0f}%", fraction * 100),
+                               fmt::format("  loss {:.4f}", report.loss),
+                               fmt::format("  {}", rate(report.images_per_second)),
+                               fmt::format("  ETA {}", format_duration(report.seconds_left))};
   std::string tail;
   for (const std::string& part : parts) {
     if (int(head.size() + tail.size() + part.size()) > width) break;
     tail += part;
   }
   const int room = std::min(kWidestBar, width - int(head.size() + tail.size()) - 1);
-  const std::string bar = room >= kNarrowestBar ? draw_bar(fraction, room, unicode) + " " : "";
-  const std::string line = head + bar + tail;
-  return bar.empty() ? line.substr(0, std::size_t(std::max(width, 0))) : line;
+  if (room < kNarrowestBar) return (head + tail).substr(0, std::size_t(std::max(width, 0)));
+  return fmt::format("{}{} {}", head, draw_bar(fraction, room, unicode), tail);
 }
 
 std::string format_epoch(const EpochReport& report, const std::string& score_name) {
@@ -149,7 +149,7 @@ std::string format_layers(const std::vector<LayerSummary>& layers, std::int64_t 
 std::string with_commas(std::int64_t value) {
   std::string digits = fmt::to_string(value);
   const std::size_t first = value < 0 ? 1 : 0;
-  for (std::size_t at = digits.size(); at > first + 3;) digits.insert(at -= 3, ",");
+  for (std::size_t at = digits.size(); at > first + 3;) digits.insert(at -= 3, 1, ',');
   return digits;
 }
 

@@ -51,7 +51,7 @@ int run(int argc, const char* const* argv, const ModelSpec& spec) {
                             .description = spec.description,
                             .version = DLCUDA_VERSION,
                             .datasets = dataset_names(),
-                            .optimizers = {"sgd", "momentum", "nesterov", "adam"}};
+                            .optimizers = optimizer_names()};
   auto [options, text] = parse_options(argc, argv, spec.defaults, program);
   if (!text.empty()) {
     std::fputs(text.c_str(), stdout);

@@ -1,7 +1,9 @@
 #include "dlcuda/train/main.h"
 
+#include <algorithm>
 #include <new>
 
+#include "dlcuda/core/error.h"
 #include "dlcuda/layers/layers.h"
 #include "dlcuda/tests/support/temp_folder.h"
 

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "dlcuda/core/error.h"
 #include "dlcuda/tests/support/temp_folder.h"
 
 namespace dlcuda {

@@ -1,8 +1,10 @@
 #include "dlcuda/train/run_folder.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "dlcuda/core/error.h"
 #include "dlcuda/tests/support/temp_folder.h"
 #include "dlcuda/tests/train/reports.h"
 
