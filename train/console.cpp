@@ -33,6 +33,11 @@ std::string draw_bar(double fraction, int columns, bool unicode) {
 
 std::string rate(double images_per_second) { return with_commas(std::llround(images_per_second)) + " img/s"; }
 
+// Four places, unless the loss is so large that it says something else.
+std::string loss_text(double loss) {
+  return loss < 1e4 ? fmt::format("{:.4f}", loss) : fmt::format("{:.3e}", loss);
+}
+
 }  // namespace
 
 ConsoleTraits console_traits(std::FILE* out) {
@@ -93,8 +98,8 @@ void Console::on_progress(const ProgressReport& report) {
 void Console::on_epoch(const EpochReport& report) { print(format_epoch(report, score_name_)); }
 
 void Console::on_final(const FinalReport& report) {
-  print(fmt::format("test: {} {:.2f}%, loss {:.4f}, on {} images with the weights of epoch {} ({})",
-                    score_name_, report.test.score * 100, report.test.loss, with_commas(report.test.count),
+  print(fmt::format("test: {} {:.2f}%, loss {}, on {} images with the weights of epoch {} ({})", score_name_,
+                    report.test.score * 100, loss_text(report.test.loss), with_commas(report.test.count),
                     report.weights_epoch, report.weights));
   print(fmt::format(
       "trained in {} at {}",
@@ -108,7 +113,7 @@ std::string format_progress(const ProgressReport& report, int width, bool unicod
   const std::string head = fmt::format("epoch {:>{}}/{} ", report.epoch, epochs.size(), epochs);
   // From the most to the least important.
   const std::string parts[] = {fmt::format("{:3.0f}%", fraction * 100),
-                               fmt::format("  loss {:.4f}", report.loss),
+                               fmt::format("  loss {}", loss_text(report.loss)),
                                fmt::format("  {}", rate(report.images_per_second)),
                                fmt::format("  ETA {}", format_duration(report.seconds_left))};
   std::string tail;
@@ -124,9 +129,9 @@ std::string format_progress(const ProgressReport& report, int width, bool unicod
 std::string format_epoch(const EpochReport& report, const std::string& score_name) {
   const std::string epochs = fmt::to_string(report.epochs);
   const std::string line =
-      fmt::format("epoch {:>{}}/{}  train loss {:.4f}  val loss {:.4f}  val {} {:.2f}%  {}  {:.1f} s",
-                  report.epoch, epochs.size(), epochs, report.train.loss, report.validation.loss, score_name,
-                  report.validation.score * 100, rate(report.images_per_second), report.seconds);
+      fmt::format("epoch {:>{}}/{}  train loss {}  val loss {}  val {} {:.2f}%  {}  {:.1f} s", report.epoch,
+                  epochs.size(), epochs, loss_text(report.train.loss), loss_text(report.validation.loss),
+                  score_name, report.validation.score * 100, rate(report.images_per_second), report.seconds);
   return report.best ? line + "  best" : line;
 }
 

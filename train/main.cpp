@@ -9,6 +9,7 @@
 #include "dlcuda/optim/optimizer.h"
 #include "dlcuda/train/console.h"
 #include "dlcuda/train/json_lines.h"
+#include "dlcuda/train/model_table.h"
 #include "dlcuda/train/run_folder.h"
 #include "dlcuda/train/trainer.h"
 
@@ -80,6 +81,7 @@ int run(int argc, const char* const* argv, const ModelSpec& spec) {
   DataLoader test(data.test, test_images, test_loading);
 
   const auto model = spec.make_model(test_images.output_shape(), data.train->class_count());
+  const std::vector<LayerSummary> layers = summarize_layers(*model, test_images.output_shape());
   model->to(device);
   const auto task = spec.make_task(device);
   const auto optimizer = make_optimizer(options.optimizer, model->parameters(), options.lr);
@@ -90,7 +92,8 @@ int run(int argc, const char* const* argv, const ModelSpec& spec) {
   JsonLines json(stdout);
   std::vector<TrainObserver*> observers = {&folder, &console};
   if (options.json) observers.push_back(&json);
-  const StartReport start = describe_run(spec, options, choice, data, *model, *task, folder);
+  StartReport start = describe_run(spec, options, choice, data, *model, *task, folder);
+  start.layers = layers;
   for (TrainObserver* observer : observers) observer->on_start(start);
 
   TrainerConfig config{.epochs = options.epochs, .schedule = spec.schedule, .format = spec.format};

@@ -1,11 +1,12 @@
 #include "dlcuda/train/options.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
 
 #include "dlcuda/core/check.h"
-#include "dlcuda/core/device.h"
 #include "dlcuda/core/text.h"
 
 namespace dlcuda {
@@ -48,14 +49,6 @@ Precision parse_precision(const std::string& name) {
   return name == "fp32" ? Precision::Fp32 : Precision::Tf32;
 }
 
-void check_device_name(const std::string& name) {
-  const std::string digits = name.starts_with("cuda:") ? name.substr(5) : "0";
-  const bool index_fits =
-      !digits.empty() && digits.size() < 5 && digits.find_first_not_of("0123456789") == std::string::npos;
-  if (!name.starts_with("cuda:") || !index_fits)
-    check_name("--device", name, {"auto", "cpu", "cuda", "cuda:0"});
-}
-
 // CLI11 leaves what it does not know; a word that begins with a dash was meant as a flag.
 void refuse_leftovers(const CLI::App& app) {
   const std::vector<std::string> leftovers = app.remaining();
@@ -91,13 +84,9 @@ ParsedCommandLine parse_options(int argc, const char* const* argv, const TrainOp
   app.allow_extras();
   app.get_formatter()->column_width(28);
   const auto add = [&](const char* flag, std::string& text, const char* type, const std::string& meaning,
-                       const char* empty_default = nullptr) {
-    CLI::Option* option = app.add_option(flag, text, meaning)->type_name(type);
-    if (empty_default == nullptr) {
-      option->capture_default_str();
-    } else {
-      option->default_str(empty_default);
-    }
+                       const char* shown_default = nullptr) {
+    const std::string shown = shown_default != nullptr ? shown_default : text;
+    app.add_option(flag, text, fmt::format("{} (default: {})", meaning, shown))->type_name(type);
   };
   const auto one_of = [](const std::vector<std::string>& names) {
     return fmt::format("{}", fmt::join(names, ", "));
@@ -111,8 +100,7 @@ ParsedCommandLine parse_options(int argc, const char* const* argv, const TrainOp
   add("--device", options.device, "NAME", "auto, cpu, cuda or cuda:<index>");
   app.add_flag("--require-gpu", options.require_gpu, "fail (exit 5) where there is no CUDA device");
   add("--precision", texts.precision, "NAME",
-      "fp32, or tf32: TensorFloat-32 products on CUDA, the same as fp32 on the CPU (bf16 and fp16 are not "
-      "there yet)");
+      "fp32, or tf32: TensorFloat-32 products on CUDA, as fp32 on the CPU; bf16 and fp16 are not there yet");
   add("--seed", texts.seed, "N", "of initial weights, order of images and dropout");
   add("--threads", texts.threads, "N", "of the CPU backend; 0: one for each core");
   add("--workers", texts.workers, "N", "threads that prepare batches; 0: the training thread does");
@@ -134,7 +122,6 @@ ParsedCommandLine parse_options(int argc, const char* const* argv, const TrainOp
   constexpr std::int64_t kMost = 1'000'000'000;
   check_name("--data", options.data, program.datasets);
   check_name("--optimizer", options.optimizer, program.optimizers);
-  check_device_name(options.device);
   options.epochs = parse_count("--epochs", texts.epochs, 1, kMost);
   options.batch_size = parse_count("--batch-size", texts.batch_size, 1, kMost);
   options.lr = parse_number<double>("--lr", texts.lr, "a number above 0");

@@ -12,6 +12,7 @@ LeNet5::LeNet5(const LeNet5Config& config)
       fc3_({.in_features = 84, .out_features = config.classes, .scheme = config.scheme}) {
   register_module("conv1", &conv1_);
   register_module("conv2", &conv2_);
+  register_module("pool", &pool_);
   register_module("fc1", &fc1_);
   register_module("fc2", &fc2_);
   register_module("fc3", &fc3_);

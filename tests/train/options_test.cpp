@@ -87,10 +87,26 @@ TEST(Options, HelpShowsEveryFlagWithTheModelsDefaults) {
   defaults.epochs = 123;
   defaults.optimizer = "nesterov";
   const std::string text = parse({"--help"}, defaults).text;
-  for (const char* flag :
-       {"--data ",       "--data-dir",  "--epochs",  "--batch-size", "--lr",      "--optimizer", "--device",
-        "--require-gpu", "--precision", "--seed",    "--threads",    "--workers", "--limit",     "--out",
-        "--json",        "--help",      "--version", "123",          "nesterov]", "digits]"}) {
+  for (const char* flag : {"--data ",
+                           "--data-dir",
+                           "--epochs",
+                           "--batch-size",
+                           "--lr",
+                           "--optimizer",
+                           "--device",
+                           "--require-gpu",
+                           "--precision",
+                           "--seed",
+                           "--threads",
+                           "--workers",
+                           "--limit",
+                           "--out",
+                           "--json",
+                           "--help",
+                           "--version",
+                           "(default: 123)",
+                           "(default: nesterov)",
+                           "(default: digits)"}) {
     EXPECT_THAT(text, testing::HasSubstr(flag));
   }
 }
@@ -110,9 +126,6 @@ TEST(Options, MistypedNameIsRefusedWithTheNearest) {
   expect_refused({"--data", "minst"}, "--data", "'minst'", "did you mean 'mnist'", "digits");
   expect_refused({"--optimizer", "adamm"}, "--optimizer", "did you mean 'adam'");
   expect_refused({"--precision", "fp23"}, "--precision", "'fp23'", "fp32");
-  expect_refused({"--device", "cdua"}, "--device", "did you mean 'cuda'");
-  expect_refused({"--device", "cuda:x"}, "--device", "cuda:x");
-  expect_refused({"--device", "cuda:"}, "--device");
 }
 
 TEST(Options, SixteenBitPrecisionIsRefusedClearly) {
