@@ -5,6 +5,7 @@
 
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/parallel.h"
+#include "dlcuda/kernels/precision.h"
 #include "dlcuda/kernels/random.h"
 #include "dlcuda/optim/optimizer.h"
 #include "dlcuda/train/console.h"
@@ -63,6 +64,7 @@ int run(int argc, const char* const* argv, const ModelSpec& spec) {
   const Device device = choice.device;
   if (options.threads > 0) set_num_threads(int(options.threads));
   options.threads = num_threads();
+  kernels::set_allow_tf32(options.precision == Precision::Tf32);
   kernels::manual_seed(options.seed);
 
   const DatasetSplits data =

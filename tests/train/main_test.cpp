@@ -4,6 +4,7 @@
 #include <new>
 
 #include "dlcuda/core/error.h"
+#include "dlcuda/kernels/precision.h"
 #include "dlcuda/layers/layers.h"
 #include "dlcuda/tests/support/temp_folder.h"
 
@@ -90,6 +91,16 @@ TEST_F(TrainMain, ErrorsGoToStandardErrorWithTheirExitCode) {
 
   EXPECT_EQ(run({}), 2) << "the folder is not empty now";
   EXPECT_THAT(stderr_, testing::HasSubstr("--out"));
+}
+
+TEST_F(TrainMain, PrecisionSwitchesTensorFloat32) {
+  const bool before = kernels::allow_tf32();
+  EXPECT_EQ(run({"--precision", "tf32"}), 0) << stderr_;
+  EXPECT_TRUE(kernels::allow_tf32());
+  out_ += "-2";
+  EXPECT_EQ(run({"--precision", "fp32"}), 0) << stderr_;
+  EXPECT_FALSE(kernels::allow_tf32());
+  kernels::set_allow_tf32(before);
 }
 
 TEST_F(TrainMain, AModelThatFailsIsReportedWithItsOwnCode) {
