@@ -34,14 +34,13 @@ DeviceChoice choose_device(std::string_view name, bool require_gpu) {
     DLCUDA_CHECK(!(name == "cpu" && require_gpu), ArgumentError,
                  "device 'cpu' was chosen and a GPU is required: drop one of the two");
   }
-  if (name == "cpu") return {Device::cpu(), "cpu (chosen)"};
+  if (name == "cpu") return {Device::cpu(), "chosen"};
 
   const CudaProbe& found = cuda_probe();
   if (index < found.count) {
-    const Device device = Device::cuda(index);
-    return {device, fmt::format("{} ({})", to_string(device), found.names[std::size_t(index)])};
+    return {Device::cuda(index), found.names[std::size_t(index)]};
   }
-  if (!want_cuda) return {Device::cpu(), fmt::format("cpu ({})", found.reason)};
+  if (!want_cuda) return {Device::cpu(), found.reason};
   if (found.count == 0) {
     DLCUDA_THROW(DeviceError,
                  "no CUDA device: looked for {}; found: {}. Use --device cpu, or --device auto to take "

@@ -38,7 +38,9 @@ const CudaProbe& cuda_probe();
 /// A device that a user named: "auto", "cpu", "cuda", "cuda:1".
 struct DeviceChoice {
   Device device;
-  std::string description;  ///< "cpu (no CUDA driver found)", "cuda:0 (NVIDIA H200, ...)"
+  std::string reason;  ///< "no CUDA driver found", "NVIDIA H200 (...)", "chosen"
+  /// "cpu (no CUDA driver found)", "cuda:0 (NVIDIA H200, ...)"
+  std::string description = to_string(device) + " (" + reason + ")";
 };
 /// "auto" takes the first CUDA device if there is one. Throws ArgumentError for another word, DeviceError
 /// when CUDA is asked for (or required) and missing; the message says what was looked for and what was found.

@@ -11,6 +11,11 @@
 #include "dlcuda/kernels/copy.h"
 
 namespace dlcuda {
+namespace {
+
+thread_local ForwardObserver::Callback forward_callback;
+
+}  // namespace
 
 /// Calls call(name, tensor, kind) for everything registered, as state_dict orders it: a module's parameters,
 /// its buffers, then its children.
@@ -25,10 +30,18 @@ void Module::visit(const std::string& prefix, const Visit& call) const {
 }
 
 Tensor Module::operator()(const Tensor& x) {
-  if (tag_ == MemoryTag()) return forward(x);
-  const MemoryTagScope scope(tag_);
-  return forward(x);
+  std::optional<MemoryTagScope> scope;
+  if (tag_ != MemoryTag()) scope.emplace(tag_);
+  Tensor y = forward(x);
+  if (forward_callback) forward_callback(*this, y);
+  return y;
 }
+
+ForwardObserver::ForwardObserver(Callback callback) {
+  DLCUDA_CHECK(!forward_callback, Error, "forward observer: there is one in this thread already");
+  forward_callback = std::move(callback);
+}
+ForwardObserver::~ForwardObserver() { forward_callback = nullptr; }
 
 NamedTensors Module::parameters() const {
   NamedTensors result;

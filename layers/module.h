@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -80,6 +81,17 @@ class Module {
   std::vector<std::pair<std::string, Module*>> children_;
   MemoryTag tag_;  ///< the path from the root; of the root itself: none
   bool training_ = true;
+};
+
+/// While it lives, sees what every module called through operator() in this thread returns: children before
+/// the module that called them. For summaries and looking into a model. One at a time.
+class ForwardObserver {
+ public:
+  using Callback = std::function<void(const Module& module, const Tensor& output)>;
+  explicit ForwardObserver(Callback callback);
+  ~ForwardObserver();
+  ForwardObserver(const ForwardObserver&) = delete;
+  ForwardObserver& operator=(const ForwardObserver&) = delete;
 };
 
 }  // namespace dlcuda

@@ -82,6 +82,11 @@ void Optimizer::step() {
   gradients_.clear();
 }
 
+const std::vector<std::string>& optimizer_names() {
+  static const std::vector<std::string> names{"sgd", "momentum", "nesterov", "adam"};
+  return names;
+}
+
 std::unique_ptr<Optimizer> make_optimizer(std::string_view name, const NamedTensors& parameters,
                                           double learning_rate) {
   if (name == "sgd") return std::make_unique<Sgd>(parameters, learning_rate);
@@ -93,9 +98,8 @@ std::unique_ptr<Optimizer> make_optimizer(std::string_view name, const NamedTens
                                  kernels::SgdParams{.momentum = 0.9, .nesterov = true});
   }
   if (name == "adam") return std::make_unique<Adam>(parameters, learning_rate);
-  const std::vector<std::string> known{"sgd", "momentum", "nesterov", "adam"};
-  DLCUDA_THROW(ArgumentError, "optimizer: unknown name '{}' (known: {}){}", name, fmt::join(known, ", "),
-               did_you_mean(name, known));
+  DLCUDA_THROW(ArgumentError, "optimizer: unknown name '{}' (known: {}){}", name,
+               fmt::join(optimizer_names(), ", "), did_you_mean(name, optimizer_names()));
 }
 
 }  // namespace dlcuda

@@ -88,6 +88,8 @@ class Adam : public Optimizer {
   Tensor step_;  ///< i64, one element: updates so far
 };
 
+/// The names that make_optimizer() knows.
+const std::vector<std::string>& optimizer_names();
 /// "sgd", "momentum" (0.9), "nesterov" (0.9), "adam". Throws ArgumentError naming the nearest known name.
 std::unique_ptr<Optimizer> make_optimizer(std::string_view name, const NamedTensors& parameters,
                                           double learning_rate);

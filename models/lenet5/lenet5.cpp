@@ -1,0 +1,30 @@
+#include "dlcuda/models/lenet5/lenet5.h"
+
+namespace dlcuda {
+
+LeNet5::LeNet5(const LeNet5Config& config)
+    : conv1_(
+          {.in_channels = config.in_channels, .out_channels = 6, .kernel = {5, 5}, .scheme = config.scheme}),
+      conv2_({.in_channels = 6, .out_channels = 16, .kernel = {5, 5}, .scheme = config.scheme}),
+      pool_({.kernel = {2, 2}, .stride = {2, 2}}),
+      fc1_({.in_features = 400, .out_features = 120, .scheme = config.scheme}),
+      fc2_({.in_features = 120, .out_features = 84, .scheme = config.scheme}),
+      fc3_({.in_features = 84, .out_features = config.classes, .scheme = config.scheme}) {
+  register_module("conv1", &conv1_);
+  register_module("conv2", &conv2_);
+  register_module("pool", &pool_);
+  register_module("fc1", &fc1_);
+  register_module("fc2", &fc2_);
+  register_module("fc3", &fc3_);
+}
+
+Tensor LeNet5::forward(const Tensor& x) {         // (N, 1, 32, 32)
+  Tensor y = pool_(functional::tanh(conv1_(x)));  // (N, 6, 28, 28) -> (N, 6, 14, 14)
+  y = pool_(functional::tanh(conv2_(y)));         // (N, 16, 10, 10) -> (N, 16, 5, 5)
+  y = functional::flatten(y);                     // (N, 400)
+  y = functional::tanh(fc1_(y));                  // (N, 120)
+  y = functional::tanh(fc2_(y));                  // (N, 84)
+  return fc3_(y);                                 // (N, 10)
+}
+
+}  // namespace dlcuda

@@ -1,0 +1,19 @@
+// Trains LeNet-5 on digits of 28x28 pixels, which are centred on its 32x32 input as in the paper.
+#include "dlcuda/core/check.h"
+#include "dlcuda/models/lenet5/lenet5.h"
+#include "dlcuda/train/main.h"
+
+int main(int argc, char** argv) {
+  using namespace dlcuda;
+  ModelSpec spec;
+  spec.name = "lenet5";
+  spec.description = "Trains LeNet-5 (LeCun et al., 1998) to read handwritten digits";
+  spec.defaults = {
+      .data = "digits", .epochs = 10, .batch_size = 64, .lr = 2e-3, .optimizer = "adam", .seed = 1};
+  spec.train_transforms = {std::make_shared<Pad>(LeNet5::kInputSide, LeNet5::kInputSide)};
+  spec.test_transforms = spec.train_transforms;
+  spec.make_model = [](const ImageShape& input, std::int64_t classes) -> std::unique_ptr<Module> {
+    return std::make_unique<LeNet5>(LeNet5Config{.in_channels = input.channels, .classes = classes});
+  };
+  return train_main(argc, argv, spec);
+}

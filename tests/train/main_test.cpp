@@ -1,0 +1,122 @@
+#include "dlcuda/train/main.h"
+
+#include <algorithm>
+#include <new>
+
+#include "dlcuda/core/error.h"
+#include "dlcuda/kernels/precision.h"
+#include "dlcuda/layers/layers.h"
+#include "dlcuda/tests/support/temp_folder.h"
+
+namespace dlcuda {
+namespace {
+
+TEST(ExitCode, FollowsFromTheKindOfError) {
+  EXPECT_EQ(exit_code(std::runtime_error("x")), 1);
+  EXPECT_EQ(exit_code(Error("x")), 1);
+  EXPECT_EQ(exit_code(ShapeError("x")), 1);
+  EXPECT_EQ(exit_code(ArgumentError("x")), 2);
+  EXPECT_EQ(exit_code(FormatError("x")), 3);
+  EXPECT_EQ(exit_code(IoError("x")), 3);
+  EXPECT_EQ(exit_code(OutOfMemoryError("x", 8)), 4);
+  EXPECT_EQ(exit_code(std::bad_alloc()), 4);
+  EXPECT_EQ(exit_code(DeviceError("x")), 5);
+  EXPECT_EQ(exit_code(NumericError("x")), 6);
+}
+
+// Runs train_main on a linear model.
+class TrainMain : public testing::Test {
+ protected:
+  TrainMain() {
+    spec_.name = "linear";
+    spec_.description = "A linear model";
+    spec_.defaults.epochs = 1;
+    spec_.defaults.limit = 64;
+    spec_.make_model = [](const ImageShape& input, std::int64_t classes) -> std::unique_ptr<Module> {
+      auto model = std::make_unique<Sequential>();
+      model->add<Flatten>().add<Linear>(
+          LinearOptions{.in_features = std::int64_t(input.pixels()), .out_features = classes});
+      return model;
+    };
+  }
+  int run(std::vector<std::string> flags) {
+    flags.insert(flags.begin(), {"train_linear", "--device", "cpu", "--out", out_});
+    std::vector<const char*> argv;
+    for (const std::string& flag : flags) argv.push_back(flag.c_str());
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    const int code = train_main(int(argv.size()), argv.data(), spec_);
+    stdout_ = testing::internal::GetCapturedStdout();
+    stderr_ = testing::internal::GetCapturedStderr();
+    return code;
+  }
+
+  TempFolder folder_;
+  std::string out_ = (folder_ / "run").string();
+  ModelSpec spec_;
+  std::string stdout_, stderr_;
+};
+
+TEST_F(TrainMain, LeavesACompleteRunFolder) {
+  EXPECT_EQ(run({}), 0) << stderr_;
+  for (const char* file : {"args.toml", "results.csv", "results.svg", "summary.json",
+                           "weights/last.safetensors", "weights/best.safetensors"}) {
+    EXPECT_TRUE(std::filesystem::is_regular_file(std::filesystem::path(out_) / file)) << file;
+  }
+  EXPECT_THAT(stdout_, testing::HasSubstr("device: cpu (chosen)"));
+  EXPECT_EQ(stderr_, "");
+}
+
+TEST_F(TrainMain, JsonHasStandardOutputForItself) {
+  EXPECT_EQ(run({"--json", "--epochs", "2"}), 0) << stderr_;
+  EXPECT_EQ(std::count(stdout_.begin(), stdout_.end(), '\n'), 4);
+  for (const char* event : {"start", "epoch", "final"}) {
+    EXPECT_THAT(stdout_, testing::HasSubstr(std::string("{\"event\":\"") + event + "\""));
+  }
+  EXPECT_THAT(stdout_, testing::Not(testing::HasSubstr("device: cpu")));
+  EXPECT_THAT(stderr_, testing::HasSubstr("device: cpu"));
+}
+
+TEST_F(TrainMain, ErrorsGoToStandardErrorWithTheirExitCode) {
+  EXPECT_EQ(run({"--epoch", "3"}), 2);
+  EXPECT_EQ(stdout_, "");
+  EXPECT_THAT(stderr_, testing::StartsWith("error: unknown flag '--epoch'"));
+
+  EXPECT_EQ(run({"--data", "mnist", "--data-dir", (folder_ / "nowhere").string()}), 3);
+  EXPECT_THAT(stderr_, testing::HasSubstr("nowhere"));
+  EXPECT_FALSE(std::filesystem::exists(out_)) << "a run that cannot begin leaves nothing behind";
+
+  EXPECT_EQ(run({"--lr", "1e38", "--optimizer", "sgd", "--epochs", "50"}), 6) << stdout_;
+  EXPECT_THAT(stderr_, testing::HasSubstr("diverged"));
+
+  EXPECT_EQ(run({}), 2) << "the folder is not empty now";
+  EXPECT_THAT(stderr_, testing::HasSubstr("--out"));
+}
+
+TEST_F(TrainMain, PrecisionSwitchesTensorFloat32) {
+  const bool before = kernels::allow_tf32();
+  EXPECT_EQ(run({"--precision", "tf32"}), 0) << stderr_;
+  EXPECT_TRUE(kernels::allow_tf32());
+  out_ += "-2";
+  EXPECT_EQ(run({"--precision", "fp32"}), 0) << stderr_;
+  EXPECT_FALSE(kernels::allow_tf32());
+  kernels::set_allow_tf32(before);
+}
+
+TEST_F(TrainMain, AModelThatFailsIsReportedWithItsOwnCode) {
+  spec_.make_model = [](const ImageShape&, std::int64_t) -> std::unique_ptr<Module> {
+    throw DeviceError("lost");
+  };
+  EXPECT_EQ(run({}), 5);
+  EXPECT_EQ(stderr_, "error: lost\n");
+}
+
+TEST_F(TrainMain, HelpAndVersionAreNotErrors) {
+  EXPECT_EQ(run({"--help"}), 0);
+  EXPECT_THAT(stdout_, testing::HasSubstr("--batch-size"));
+  EXPECT_EQ(run({"--version"}), 0);
+  EXPECT_THAT(stdout_, testing::StartsWith("train_linear "));
+}
+
+}  // namespace
+}  // namespace dlcuda

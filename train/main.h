@@ -1,0 +1,46 @@
+// From a command line to a trained model: what the training binaries share.
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dlcuda/core/macros.h"
+#include "dlcuda/core/shape.h"
+#include "dlcuda/data/registry.h"
+#include "dlcuda/layers/module.h"
+#include "dlcuda/train/options.h"
+#include "dlcuda/train/schedule.h"
+#include "dlcuda/train/task.h"
+
+namespace dlcuda DLCUDA_API {
+
+/// What one model brings to train_main().
+struct ModelSpec {
+  std::string name;         ///< "lenet5": the run folder's and the program's name follow from it
+  std::string description;  ///< one line for --help
+  TrainOptions defaults;
+  Schedule schedule = cosine_schedule();
+  MemoryFormat format = MemoryFormat::ChannelsLast;
+  /// Between a dataset's images and the model's input, before normalisation.
+  std::vector<std::shared_ptr<const Transform>> train_transforms, test_transforms;
+  /// The model on the CPU, with initial weights, for images of `input` and so many classes. Throws
+  /// ArgumentError for a dataset that it cannot take.
+  std::function<std::unique_ptr<Module>(const ImageShape& input, std::int64_t classes)> make_model;
+  std::function<std::unique_ptr<Task>(Device)> make_task = [](Device device) {
+    return std::make_unique<ClassificationTask>(device);
+  };
+};
+
+/// Reads the flags, trains, leaves a run folder, and returns the exit code: 0 done, 1 other, 2 usage, 3 bad
+/// data or weights, 4 out of memory, 5 device, 6 diverged, 130 and 143 interrupted with the weights saved.
+/// What went wrong is one message on standard error. Throws nothing.
+int train_main(int argc, const char* const* argv, const ModelSpec& spec) noexcept;
+
+/// The exit code for an error, as above.
+int exit_code(const std::exception& error);
+
+}  // namespace dlcuda

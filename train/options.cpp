@@ -1,0 +1,138 @@
+#include "dlcuda/train/options.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <limits>
+
+#include "dlcuda/core/check.h"
+#include "dlcuda/core/text.h"
+
+namespace dlcuda {
+namespace {
+
+// Flags are read as text first, so that every refusal is worded here, in one way.
+struct FlagTexts {
+  std::string epochs, batch_size, lr, precision, seed, threads, workers, limit;
+};
+
+template <typename Number>
+Number parse_number(const char* flag, const std::string& text, const char* expected) {
+  Number value{};
+  const char* end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, value);
+  DLCUDA_CHECK(parsed.ec == std::errc() && parsed.ptr == end && !text.empty(), ArgumentError,
+               "{}: expected {}, got '{}'", flag, expected, text);
+  return value;
+}
+
+std::int64_t parse_count(const char* flag, const std::string& text, std::int64_t least, std::int64_t most) {
+  const std::string expected = fmt::format("a whole number from {} to {}", least, most);
+  const auto value = parse_number<std::int64_t>(flag, text, expected.c_str());
+  DLCUDA_CHECK(value >= least && value <= most, ArgumentError, "{}: expected {}, got '{}'", flag, expected,
+               text);
+  return value;
+}
+
+void check_name(const char* flag, const std::string& name, const std::vector<std::string>& known) {
+  if (std::find(known.begin(), known.end(), name) != known.end()) return;
+  DLCUDA_THROW(ArgumentError, "{}: unknown name '{}'{}; known are: {}", flag, name, did_you_mean(name, known),
+               fmt::join(known, ", "));
+}
+
+Precision parse_precision(const std::string& name) {
+  check_name("--precision", name, {"fp32", "tf32", "bf16", "fp16"});
+  DLCUDA_CHECK(name == "fp32" || name == "tf32", ArgumentError,
+               "--precision: this version trains in fp32 and tf32 only, got '{}': use one of these two",
+               name);
+  return name == "fp32" ? Precision::Fp32 : Precision::Tf32;
+}
+
+// CLI11 leaves what it does not know; a word that begins with a dash was meant as a flag.
+void refuse_leftovers(const CLI::App& app) {
+  const std::vector<std::string> leftovers = app.remaining();
+  if (leftovers.empty()) return;
+  std::vector<std::string> known;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+  }
+  const std::string word = leftovers.front().substr(0, leftovers.front().find('='));
+  const char* kind = word.starts_with("-") ? "unknown flag" : "unexpected argument";
+  DLCUDA_THROW(ArgumentError, "{} '{}'{} (--help lists all flags)", kind, word, did_you_mean(word, known));
+}
+
+}  // namespace
+
+std::string to_string(Precision precision) { return precision == Precision::Fp32 ? "fp32" : "tf32"; }
+
+ParsedCommandLine parse_options(int argc, const char* const* argv, const TrainOptions& defaults,
+                                const ProgramInfo& program) {
+  TrainOptions options = defaults;
+  FlagTexts texts{.epochs = fmt::to_string(defaults.epochs),
+                  .batch_size = fmt::to_string(defaults.batch_size),
+                  .lr = fmt::to_string(defaults.lr),
+                  .precision = to_string(defaults.precision),
+                  .seed = fmt::to_string(defaults.seed),
+                  .threads = fmt::to_string(defaults.threads),
+                  .workers = fmt::to_string(defaults.workers),
+                  .limit = fmt::to_string(defaults.limit)};
+  bool show_version = false, show_help = false;
+
+  CLI::App app{program.description, program.name};
+  app.set_help_flag();  // ours is an ordinary flag, so that it is known to the nearest-name search
+  app.allow_extras();
+  app.get_formatter()->column_width(28);
+  const auto add = [&](const char* flag, std::string& text, const char* type, const std::string& meaning,
+                       const char* shown_default = nullptr) {
+    const std::string shown = shown_default != nullptr ? shown_default : text;
+    app.add_option(flag, text, fmt::format("{} (default: {})", meaning, shown))->type_name(type);
+  };
+  const auto one_of = [](const std::vector<std::string>& names) {
+    return fmt::format("{}", fmt::join(names, ", "));
+  };
+  add("--data", options.data, "NAME", "dataset: " + one_of(program.datasets));
+  add("--data-dir", options.data_dir, "DIR", "folder of the dataset's files", "the dataset's own");
+  add("--epochs", texts.epochs, "N", "passes over the training images");
+  add("--batch-size", texts.batch_size, "N", "images in a step");
+  add("--lr", texts.lr, "X", "learning rate at the start");
+  add("--optimizer", options.optimizer, "NAME", one_of(program.optimizers));
+  add("--device", options.device, "NAME", "auto, cpu, cuda or cuda:<index>");
+  app.add_flag("--require-gpu", options.require_gpu, "fail (exit 5) where there is no CUDA device");
+  add("--precision", texts.precision, "NAME",
+      "fp32, or tf32: TensorFloat-32 products on CUDA, as fp32 on the CPU; bf16 and fp16 are not there yet");
+  add("--seed", texts.seed, "N", "of initial weights, order of images and dropout");
+  add("--threads", texts.threads, "N", "of the CPU backend; 0: one for each core");
+  add("--workers", texts.workers, "N", "threads that prepare batches; 0: the training thread does");
+  add("--limit", texts.limit, "N", "use at most so many images of each split; 0: all");
+  add("--out", options.out, "DIR", "run folder, new or empty", "the next free runs/MODEL-N");
+  app.add_flag("--json", options.json, "JSON lines on standard output, everything else on standard error");
+  app.add_flag("--help", show_help, "print this and exit");
+  app.add_flag("--version", show_version, "print the version and exit");
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    throw ArgumentError(fmt::format("{} (--help lists all flags)", error.what()));
+  }
+  refuse_leftovers(app);
+  if (show_help) return {options, app.help()};
+  if (show_version) return {options, fmt::format("{} {}\n", program.name, program.version)};
+
+  constexpr std::int64_t kMost = 1'000'000'000;
+  check_name("--data", options.data, program.datasets);
+  check_name("--optimizer", options.optimizer, program.optimizers);
+  options.epochs = parse_count("--epochs", texts.epochs, 1, kMost);
+  options.batch_size = parse_count("--batch-size", texts.batch_size, 1, kMost);
+  options.lr = parse_number<double>("--lr", texts.lr, "a number above 0");
+  DLCUDA_CHECK(std::isfinite(options.lr) && options.lr > 0, ArgumentError,
+               "--lr: expected a number above 0, got '{}'", texts.lr);
+  options.precision = parse_precision(texts.precision);
+  options.seed = parse_number<std::uint64_t>("--seed", texts.seed, "a whole number from 0 to 2^64 - 1");
+  options.threads = parse_count("--threads", texts.threads, 0, 4096);
+  options.workers = parse_count("--workers", texts.workers, 0, 256);
+  options.limit = parse_count("--limit", texts.limit, 0, std::numeric_limits<std::int64_t>::max());
+  return {options, {}};
+}
+
+}  // namespace dlcuda

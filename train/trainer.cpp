@@ -1,0 +1,151 @@
+#include "dlcuda/train/trainer.h"
+
+#include <cmath>
+#include <optional>
+#include <utility>
+
+#include "dlcuda/core/autograd.h"
+#include "dlcuda/core/check.h"
+#include "dlcuda/core/safetensors.h"
+#include "dlcuda/kernels/copy.h"
+
+namespace dlcuda {
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// With one channel the two formats lie in memory alike, and only the name changes.
+Batch in_format(const Batch& batch, MemoryFormat format) {
+  const bool renamed = batch.images.size(1) == 1;
+  return {renamed ? batch.images.with_format(format) : kernels::to_format(batch.images, format),
+          batch.labels};
+}
+
+std::optional<std::string> first_not_finite(const Module& model) {
+  for (const auto& [name, tensor] : model.parameters()) {
+    for (const float value : tensor.values<float>()) {
+      if (!std::isfinite(value)) return name;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Trainer::Trainer(const TrainerParts& parts, TrainerConfig config)
+    : parts_(parts), config_(std::move(config)), base_lr_(parts.optimizer.learning_rate()) {}
+
+int Trainer::run() {
+  for (std::int64_t number = 1; number <= config_.epochs; ++number) {
+    EpochReport epoch{.epoch = number, .epochs = config_.epochs};
+    const bool finished = train_epoch(epoch);
+    parts_.folder.save_weights(parts_.folder.last_weights(), parts_.model);
+    if (!finished) return interrupt_.signal();
+
+    epoch.validation = evaluate(parts_.validation);
+    if (interrupt_.signal() != 0) return interrupt_.signal();
+    epoch.best = best_epoch_ == 0 || epoch.validation.loss < best_loss_;
+    if (epoch.best) {
+      best_epoch_ = number;
+      best_loss_ = epoch.validation.loss;
+      parts_.folder.save_weights(parts_.folder.best_weights(), parts_.model);
+    }
+    for (TrainObserver* observer : parts_.observers) observer->on_epoch(epoch);
+  }
+  final_test();
+  return interrupt_.signal();
+}
+
+bool Trainer::train_epoch(EpochReport& epoch) {
+  parts_.model.train();
+  parts_.task.reset();
+  parts_.train.start_epoch(std::uint64_t(epoch.epoch));
+  const auto start = Clock::now();
+  auto reported = start;
+  for (std::int64_t step = 1; const Batch* batch = parts_.train.next(); ++step) {
+    update(*batch);
+    if (interrupt_.signal() != 0) return false;
+    if (Clock::now() - reported < config_.progress_interval) continue;
+    const Figures figures = parts_.task.figures();
+    require_finite(figures, step);
+    report_progress(epoch, step, figures.loss, seconds_since(start));
+    reported = Clock::now();
+  }
+  epoch.train = parts_.task.figures();  // waits for the device, so the time is that of finished work
+  epoch.seconds = seconds_since(start);
+  require_finite(epoch.train, parts_.train.batches());
+  epoch.images_per_second = double(epoch.train.count) / epoch.seconds;
+  epoch.lr = parts_.optimizer.learning_rate();
+  seconds_trained_ += epoch.seconds;
+  images_trained_ += epoch.train.count;
+  return true;
+}
+
+// Nothing in here waits for the device.
+void Trainer::update(const Batch& batch) {
+  const std::int64_t all_steps = config_.epochs * parts_.train.batches();
+  parts_.optimizer.set_learning_rate(base_lr_ *
+                                     config_.schedule.factor(double(steps_done_) / double(all_steps)));
+  const Tensor loss = parts_.task.loss(parts_.model, in_format(batch, config_.format));
+  loss.backward();
+  parts_.optimizer.step();
+  parts_.dropout.advance_step();
+  ++steps_done_;
+}
+
+Figures Trainer::evaluate(DataLoader& loader) {
+  const autograd::NoGrad no_grad;
+  parts_.model.eval();
+  parts_.task.reset();
+  loader.start_epoch(0);
+  while (const Batch* batch = loader.next()) {
+    parts_.task.loss(parts_.model, in_format(*batch, config_.format));
+    if (interrupt_.signal() != 0) break;
+  }
+  return parts_.task.figures();
+}
+
+void Trainer::final_test() {
+  FinalReport report;
+  report.weights = (config_.test_best ? parts_.folder.best_weights() : parts_.folder.last_weights()).string();
+  report.weights_epoch = config_.test_best ? best_epoch_ : config_.epochs;
+  if (report.weights_epoch != config_.epochs) parts_.model.load_state_dict(load_safetensors(report.weights));
+  report.test = evaluate(parts_.test);
+  if (interrupt_.signal() != 0) return;
+  report.seconds = seconds_trained_;
+  report.images_per_second = double(images_trained_) / seconds_trained_;
+  for (TrainObserver* observer : parts_.observers) observer->on_final(report);
+}
+
+void Trainer::require_finite(const Figures& figures, std::int64_t step) {
+  if (std::isfinite(figures.loss)) {
+    step_checked_ = steps_done_;
+    return;
+  }
+  const auto bad = first_not_finite(parts_.model);
+  DLCUDA_THROW(
+      NumericError,
+      "training diverged: the loss became {} between steps {} and {} (step {} of the epoch), at a learning "
+      "rate of {:g}; {}. Try a lower --lr",
+      std::isnan(figures.loss) ? "NaN" : "infinite", step_checked_ + 1, steps_done_, step,
+      parts_.optimizer.learning_rate(),
+      bad ? fmt::format("the first parameter that is not finite is {}", *bad) : "all parameters are finite");
+}
+
+void Trainer::report_progress(const EpochReport& epoch, std::int64_t step, double loss,
+                              double seconds) const {
+  const std::int64_t steps = parts_.train.batches(), all_steps = config_.epochs * steps;
+  const double images_per_step = double(parts_.train.images()) / double(steps);
+  const ProgressReport report{.epoch = epoch.epoch,
+                              .epochs = epoch.epochs,
+                              .step = step,
+                              .steps = steps,
+                              .images_per_second = images_per_step * double(step) / seconds,
+                              .seconds_left = seconds / double(step) * double(all_steps - steps_done_),
+                              .loss = loss};
+  for (TrainObserver* observer : parts_.observers) observer->on_progress(report);
+}
+
+}  // namespace dlcuda

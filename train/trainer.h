@@ -1,0 +1,80 @@
+// The training loop: data, model, loss, backward pass, update, metrics.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <vector>
+
+#include "dlcuda/core/macros.h"
+#include "dlcuda/core/shape.h"
+#include "dlcuda/data/loader.h"
+#include "dlcuda/kernels/random.h"
+#include "dlcuda/layers/module.h"
+#include "dlcuda/optim/optimizer.h"
+#include "dlcuda/train/interrupt.h"
+#include "dlcuda/train/report.h"
+#include "dlcuda/train/run_folder.h"
+#include "dlcuda/train/schedule.h"
+#include "dlcuda/train/task.h"
+
+namespace dlcuda DLCUDA_API {
+
+struct TrainerConfig {
+  std::int64_t epochs = 1;
+  Schedule schedule = constant_schedule();
+  /// Of the images that the model gets. Channels-last is what convolutions run fastest in.
+  MemoryFormat format = MemoryFormat::ChannelsLast;
+  /// How often observers hear of progress, and how soon a loss that is not finite is noticed. Each time waits
+  /// for the device.
+  std::chrono::milliseconds progress_interval{1000};
+  /// Whether the final test uses the weights of the epoch with the lowest validation loss, or the last ones.
+  /// Not for a validation split that is the test split: the test would have chosen its own weights.
+  bool test_best = true;
+};
+
+/// All on one device; they must outlive the trainer.
+struct TrainerParts {
+  Module& model;
+  Task& task;
+  Optimizer& optimizer;
+  kernels::Generator& dropout;  ///< its step number advances after each update
+  DataLoader& train;
+  DataLoader& validation;
+  DataLoader& test;
+  const RunFolder& folder;
+  std::vector<TrainObserver*> observers;
+};
+
+class Trainer {
+ public:
+  Trainer(const TrainerParts& parts, TrainerConfig config);
+
+  /// Trains all epochs, then tests. Returns 0, or the number of the signal that interrupted it; the weights
+  /// as they were then are in the run folder. Throws NumericError when the loss is no longer finite; the
+  /// message holds the steps between which it happened and the first parameter that is not finite.
+  int run();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  /// False when it was interrupted.
+  bool train_epoch(EpochReport& report);
+  void update(const Batch& batch);
+  Figures evaluate(DataLoader& loader);
+  void final_test();
+  void require_finite(const Figures& figures, std::int64_t step);
+  void report_progress(const EpochReport& epoch, std::int64_t step, double loss, double seconds) const;
+
+  TrainerParts parts_;
+  TrainerConfig config_;
+  double base_lr_;
+  InterruptGuard interrupt_;
+  std::int64_t steps_done_ = 0;    // of all epochs
+  std::int64_t step_checked_ = 0;  // the last one after which the loss was seen to be finite
+  double seconds_trained_ = 0;     // in finished epochs
+  std::int64_t images_trained_ = 0;
+  std::int64_t best_epoch_ = 0;
+  double best_loss_ = 0;
+};
+
+}  // namespace dlcuda
