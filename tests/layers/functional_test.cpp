@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "dlcuda/core/autograd.h"
 #include "dlcuda/core/error.h"
 #include "dlcuda/tests/support/random_tensor.h"
 
@@ -27,6 +28,49 @@ TEST(Functional, OutputsAndGradientsKeepTheFormatOfTheInput) {
       sum(y).backward();
       EXPECT_EQ(x.grad().format(), format);
       EXPECT_TRUE(x.grad().is_dense());
+    }
+  }
+}
+
+/// The identity, as somebody else might write it: it hands on gradients in a format of its own.
+Tensor with_gradients_in(MemoryFormat format, const Tensor& x) {
+  return autograd::record("foreign", x.detach(), {x}, [format](const autograd::BackwardContext& context) {
+    return std::vector{kernels::to_format(context.grad, format)};
+  });
+}
+
+TEST(Functional, GradientsThatArriveInAnotherFormatAreConverted) {
+  kernels::Generator generator(1, RandomDomain::Dropout, Device::cpu());
+  const Tensor weight = random_tensor({4, 3, 3, 3}, 1), other = random_tensor({2, 3, 6, 6}, 2);
+  const std::vector<std::function<Tensor(const Tensor&)>> functions{
+      [&](const Tensor& x) { return F::conv2d(x, weight); },
+      [](const Tensor& x) { return F::avg_pool2d(x); },
+      [](const Tensor& x) { return F::max_pool2d(x); },
+      [](const Tensor& x) { return F::tanh(x); },
+      [](const Tensor& x) { return F::scale(x, 2); },
+      [](const Tensor& x) { return F::add(x, F::scale(x, 3)); },
+      [&](const Tensor& x) { return F::multiply(x, F::to_format(other, x.format())); },
+      [](const Tensor& x) { return F::bias_add(x, random_tensor({3}, 3)); },
+      [&](const Tensor& x) {
+        generator.reseed(1);
+        return F::dropout(x, 0.5, true, generator);
+      },
+  };
+  for (const MemoryFormat format : {MemoryFormat::Contiguous, MemoryFormat::ChannelsLast}) {
+    const MemoryFormat foreign =
+        format == MemoryFormat::Contiguous ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous;
+    Tensor x = kernels::to_format(random_tensor({2, 3, 6, 6}, 0), format);
+    x.set_requires_grad();
+    for (std::size_t i = 0; i < functions.size(); ++i) {
+      SCOPED_TRACE("function " + std::to_string(i) + ", " + to_string(format));
+      const auto loss = [&](const Tensor& y) {
+        return sum(F::multiply(F::contiguous(y), random_tensor(y.shape(), 4)));
+      };
+      loss(functions[i](x)).backward();
+      const auto expected = x.grad().values<double>();
+      loss(with_gradients_in(foreign, functions[i](x))).backward();
+      EXPECT_EQ(x.grad().format(), format);
+      EXPECT_EQ(x.grad().values<double>(), expected);
     }
   }
 }
