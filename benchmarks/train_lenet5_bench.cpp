@@ -1,0 +1,70 @@
+// Training steps of LeNet-5 on resident data: forward, loss, backward, Adam, metrics. Prints one JSON line.
+//
+//   train_lenet5_bench [--device cpu|cuda[:i]] [--threads N] [--batch-size N] [--steps N] [--rounds N]
+#include <algorithm>
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "dlcuda/core/parallel.h"
+#include "dlcuda/core/stream.h"
+#include "dlcuda/kernels/copy.h"
+#include "dlcuda/kernels/cross_entropy.h"
+#include "dlcuda/models/lenet5/lenet5.h"
+#include "dlcuda/optim/optimizer.h"
+
+using namespace dlcuda;
+
+int main(int argc, char** argv) {
+  std::string device_name = "cpu";
+  int threads = num_threads(), batch_size = 64, steps = 100, rounds = 7;
+  CLI::App app("LeNet-5 training steps per second");
+  app.add_option("--device", device_name, "cpu, cuda, cuda:i");
+  app.add_option("--threads", threads, "CPU threads");
+  app.add_option("--batch-size", batch_size, "images a step");
+  app.add_option("--steps", steps, "steps a round");
+  app.add_option("--rounds", rounds, "measured rounds; the median counts");
+  CLI11_PARSE(app, argc, argv);
+
+  set_num_threads(threads);
+  const DeviceChoice choice = choose_device(device_name);
+  kernels::manual_seed(1);
+  LeNet5 model;
+  model.to(choice.device);
+  Adam optimizer(model.parameters());
+
+  Tensor images = Tensor::empty(Shape{batch_size, 1, 32, 32});
+  kernels::fill_uniform(images, -1, 1, kernels::weight_generator().next_call());
+  images = images.with_format(MemoryFormat::ChannelsLast).to(choice.device);
+  std::vector<std::int64_t> classes(static_cast<std::size_t>(batch_size));
+  for (std::size_t i = 0; i < classes.size(); ++i) classes[i] = static_cast<std::int64_t>(i * 7 % 10);
+  const Tensor labels = Tensor::from_values(classes, Shape{batch_size}, choice.device);
+  Tensor metrics = Tensor::zeros(Shape{3}, DType::F64, choice.device);
+
+  const auto run = [&](int count) {
+    const auto start = std::chrono::steady_clock::now();
+    for (int step = 0; step < count; ++step) {
+      const Tensor logits = model(images);
+      const Tensor loss = functional::cross_entropy(logits, labels);
+      loss.backward();
+      optimizer.step();
+      kernels::classification_metrics(logits, labels, loss, metrics);
+    }
+    current_stream(choice.device).synchronize();
+    return count / std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  run(std::max(steps / 2, 10));
+  std::vector<double> per_second;
+  for (int round = 0; round < rounds; ++round) per_second.push_back(run(steps) * batch_size);
+  std::sort(per_second.begin(), per_second.end());
+  const nlohmann::json result{{"benchmark", "train_lenet5"},
+                              {"device", choice.description},
+                              {"threads", threads},
+                              {"batch_size", batch_size},
+                              {"images_per_second", per_second[per_second.size() / 2]},
+                              {"slowest", per_second.front()},
+                              {"fastest", per_second.back()}};
+  std::printf("%s\n", result.dump().c_str());
+}
