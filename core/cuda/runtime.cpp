@@ -25,8 +25,7 @@ std::string version_text(int version) { return fmt::format("{}.{}", version / 10
 /// Null when memory is exhausted; other errors throw.
 void* null_if_exhausted(cudaError_t status, void* pointer, const char* expression, int line) {
   if (status == cudaErrorMemoryAllocation) {
-    cudaGetLastError();  // an exhausted device is no broken device: the caller flushes its cache and tries
-                         // again
+    cudaGetLastError();  // exhausted is not broken: the caller flushes its cache and tries again
     return nullptr;
   }
   check(status, expression, __FILE__, line);
@@ -56,8 +55,7 @@ void check(cudaError_t status, const char* expression, const char* file, int lin
   const bool sticky = cudaPeekAtLastError() != cudaSuccess;
   DLCUDA_THROW(DeviceError,
                "CUDA call failed: {}\n  {} at {}:{}\n  It may come from an earlier asynchronous launch; the "
-               "last kernel "
-               "this thread launched was '{}'.{}",
+               "last kernel this thread launched was '{}'.{}",
                describe(status), expression, file, line, last_launch_of_thread,
                sticky ? " The device is unusable for the rest of this process." : "");
 }

@@ -5,8 +5,7 @@
 
 namespace dlcuda::cuda {
 
-/// The running block's dynamic shared memory, aligned to 16 bytes. Every call gives the same memory, whatever
-/// T.
+/// The running block's dynamic shared memory, aligned to 16 bytes; the same memory for every T.
 template <typename T>
 __device__ __forceinline__ T* dynamic_shared() {
 #if defined(__CUDACC__)

@@ -14,15 +14,13 @@
 // shows as a result that depends on the seed (set_seed, DLCUDA_SHIM_SEED). A kernel that spins until another
 // thread writes a flag never ends here.
 //
-// What is caught, always as KernelError naming kernel, block, thread and seed, thrown by the launch:
+// What is caught, as a KernelError that the launch throws and that names kernel, block, thread and seed:
 //   - a block that cannot proceed: threads exited or waiting elsewhere while others wait at a barrier;
 //   - threads of one block at different __syncthreads, or at different kinds of it;
-//   - warp operations: a lane outside its own mask, lanes of a mask that never come or come to another
-//   operation or
-//     with another mask, reading from a lane that takes no part;
-//   - writes beside an allocation or beside the dynamic shared memory (guard bytes; under ASan its redzones,
-//   which
-//     also see reads, and static shared memory too).
+//   - warp operations: a lane outside its own mask; lanes of a mask that never come, or come to another
+//     operation or with another mask; reading from a lane that takes no part;
+//   - writes beside an allocation or beside the dynamic shared memory (guard bytes).
+// Under ASan its redzones take the guards' place: they see reads, and static shared memory, too.
 // Fresh device memory, pinned memory and all shared memory before each block hold 0xFF bytes (NaN, -1): what
 // is read before it was written, or never written, shows. Misaligned vector loads are UBSan's.
 //

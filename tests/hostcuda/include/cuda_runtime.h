@@ -2,9 +2,8 @@
 // found first in the include path of everything that tests/hostcuda compiles; shim.h explains the whole.
 //
 // What differs from nvcc, and therefore holds for every kernel of the project:
-//   - a function that declares __shared__ variables has internal linkage (anonymous namespace or static):
-//   their
-//     sections cannot be merged across files;
+//   - a function that declares __shared__ variables has internal linkage (anonymous namespace or static), as
+//     their sections cannot be merged across files;
 //   - `__shared__` comes first in its declaration: `__shared__ __align__(16) float tile[64];`
 //   - `extern __shared__` is written only in core/cuda/shared.cuh: kernels call dynamic_shared<T>();
 //   - kernels start through cudaLaunchKernelEx (core/cuda/launch.cuh), never through <<<>>>.
