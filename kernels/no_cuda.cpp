@@ -1,5 +1,5 @@
-// The CUDA side of every family in a build without CUDA. No tensor can be on a CUDA device then, so nobody gets here
-// but by a mistake of ours; the message is for that case.
+// The CUDA side of every family in a build without CUDA. No tensor can be on a CUDA device then, so nobody
+// gets here but by a mistake of ours; the message is for that case.
 #include "dlcuda/core/check.h"
 #include "dlcuda/kernels/activation.h"
 #include "dlcuda/kernels/arithmetic.h"
@@ -19,7 +19,8 @@ namespace dlcuda::kernels::cuda {
 namespace {
 
 [[noreturn]] void refuse(const char* op) {
-  DLCUDA_THROW(DeviceError, "{}: libdlcuda was built without CUDA; install the CUDA toolkit and cuDNN, build again", op);
+  DLCUDA_THROW(DeviceError,
+               "{}: libdlcuda was built without CUDA; install the CUDA toolkit and cuDNN, build again", op);
 }
 
 }  // namespace
