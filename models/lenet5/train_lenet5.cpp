@@ -9,7 +9,7 @@ int main(int argc, char** argv) {
   spec.name = "lenet5";
   spec.description = "Trains LeNet-5 (LeCun et al., 1998) to read handwritten digits";
   spec.defaults = {
-      .data = "digits", .epochs = 10, .batch_size = 64, .lr = 2e-3, .optimizer = "adam", .seed = 1};
+      .data = "digits", .epochs = 5, .batch_size = 64, .lr = 2e-3, .optimizer = "adam", .seed = 1};
   spec.train_transforms = {std::make_shared<Pad>(LeNet5::kInputSide, LeNet5::kInputSide)};
   spec.test_transforms = spec.train_transforms;
   spec.make_model = [](const ImageShape& input, std::int64_t classes) -> std::unique_ptr<Module> {
