@@ -37,7 +37,7 @@ int main(int argc, char** argv) {
 
   Tensor images = Tensor::empty(Shape{batch_size, 1, 32, 32});
   kernels::fill_uniform(images, -1, 1, kernels::weight_generator().next_call());
-  images = images.with_format(MemoryFormat::ChannelsLast).to(choice.device);
+  images = images.to(choice.device);
   std::vector<std::int64_t> classes(static_cast<std::size_t>(batch_size));
   for (std::size_t i = 0; i < classes.size(); ++i) classes[i] = static_cast<std::int64_t>(i * 7 % 10);
   const Tensor labels = Tensor::from_values(classes, Shape{batch_size}, choice.device);

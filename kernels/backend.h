@@ -26,17 +26,21 @@
   __VA_ARGS__                               \
   }
 
+/// Inside namespace cpu: loops of ours, built for three x86-64 levels.
+#define DLCUDA_CPU_LOOPS(...) \
+  namespace v2 {              \
+  __VA_ARGS__                 \
+  }                           \
+  namespace v3 {              \
+  __VA_ARGS__                 \
+  }                           \
+  namespace v4 {              \
+  __VA_ARGS__                 \
+  }
+
 #define DLCUDA_LOOP_BACKENDS(...)           \
   namespace cpu DLCUDA_BACKEND_NAMESPACE {  \
-  namespace v2 {                            \
-  __VA_ARGS__                               \
-  }                                         \
-  namespace v3 {                            \
-  __VA_ARGS__                               \
-  }                                         \
-  namespace v4 {                            \
-  __VA_ARGS__                               \
-  }                                         \
+  DLCUDA_CPU_LOOPS(__VA_ARGS__)             \
   }                                         \
   namespace cuda DLCUDA_BACKEND_NAMESPACE { \
   __VA_ARGS__                               \
@@ -54,6 +58,20 @@
     }                                                          \
   } while (false)
 
+/// Calls the build of a CPU loop that this machine runs best, from a namespace that sees v2, v3 and v4.
+#define DLCUDA_CALL_LOOPS(prefix, ...) \
+  switch (::dlcuda::cpu_isa()) {       \
+    case ::dlcuda::Isa::V4:            \
+      prefix v4::__VA_ARGS__;          \
+      break;                           \
+    case ::dlcuda::Isa::V3:            \
+      prefix v3::__VA_ARGS__;          \
+      break;                           \
+    case ::dlcuda::Isa::V2:            \
+      prefix v2::__VA_ARGS__;          \
+      break;                           \
+  }
+
 /// The same for families whose CPU side is loops of our own.
 #define DLCUDA_DISPATCH_LOOPS(where, ...)                      \
   do {                                                         \
@@ -62,16 +80,6 @@
       const ::dlcuda::cuda::DeviceScope scope_(device_.index); \
       cuda::__VA_ARGS__;                                       \
     } else {                                                   \
-      switch (::dlcuda::cpu_isa()) {                           \
-        case ::dlcuda::Isa::V4:                                \
-          cpu::v4::__VA_ARGS__;                                \
-          break;                                               \
-        case ::dlcuda::Isa::V3:                                \
-          cpu::v3::__VA_ARGS__;                                \
-          break;                                               \
-        case ::dlcuda::Isa::V2:                                \
-          cpu::v2::__VA_ARGS__;                                \
-          break;                                               \
-      }                                                        \
+      DLCUDA_CALL_LOOPS(cpu::, __VA_ARGS__)                    \
     }                                                          \
   } while (false)

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "dlcuda/core/parallel.h"
+#include "dlcuda/kernels/cpu/conv2d_planes.h"
 #include "dlcuda/kernels/cpu/onednn.h"
 #include "dlcuda/kernels/cpu/reference.h"
 
@@ -78,6 +79,11 @@ memory packed_weight(const char* op, const TensorView& weight, std::int64_t grou
   return scratch->memory();
 }
 
+/// Scratch memory for a convolution plane by plane.
+Tensor planes_memory(const TensorView& x, const TensorView& weight, const Conv2dParams& params) {
+  return Tensor::empty(Shape{planes_scratch(x, weight, params, num_threads())});
+}
+
 bool runs_in_onednn(DType dtype) { return dtype == DType::F32 || dtype == DType::BF16; }
 
 }  // namespace
@@ -85,6 +91,11 @@ bool runs_in_onednn(DType dtype) { return dtype == DType::F32 || dtype == DType:
 void conv2d_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,
                     const TensorView& y, const Conv2dParams& params) {
   if (x.dtype == DType::F64) return reference::conv2d_forward(x, weight, bias, y, params);
+  if (planes_apply(x, weight, y, params)) {
+    const Tensor scratch = planes_memory(x, weight, params);
+    DLCUDA_CALL_LOOPS(, planes_forward(x, weight, bias, y, params, scratch.data<float>(), num_threads()))
+    return;
+  }
   if (!runs_in_onednn(x.dtype)) {
     const Tensor x32 = onednn_to_f32(x), weight32 = onednn_to_f32(weight), y32 = onednn_to_f32(y);
     const Tensor bias32 = bias.data ? onednn_to_f32(bias) : Tensor();
@@ -114,6 +125,11 @@ void conv2d_forward(const TensorView& x, const TensorView& weight, const TensorV
 void conv2d_backward_data(const TensorView& dy, const TensorView& weight, const TensorView& dx,
                           const Conv2dParams& params) {
   if (dy.dtype == DType::F64) return reference::conv2d_backward_data(dy, weight, dx, params);
+  if (planes_apply(dx, weight, dy, params)) {
+    const Tensor scratch = planes_memory(dx, weight, params);
+    DLCUDA_CALL_LOOPS(, planes_backward_data(dy, weight, dx, params, scratch.data<float>(), num_threads()))
+    return;
+  }
   if (!runs_in_onednn(dy.dtype)) {
     const Tensor dy32 = onednn_to_f32(dy), weight32 = onednn_to_f32(weight), dx32 = onednn_to_f32(dx);
     conv2d_backward_data(dy32.raw(), weight32.raw(), dx32.raw(), params);
@@ -145,6 +161,11 @@ void conv2d_backward_data(const TensorView& dy, const TensorView& weight, const 
 void conv2d_backward_weight(const TensorView& x, const TensorView& dy, const TensorView& dw,
                             const TensorView& db, const Conv2dParams& params) {
   if (x.dtype == DType::F64) return reference::conv2d_backward_weight(x, dy, dw, db, params);
+  if (planes_apply(x, dw, dy, params)) {
+    const Tensor scratch = planes_memory(x, dw, params);
+    DLCUDA_CALL_LOOPS(, planes_backward_weight(x, dy, dw, db, params, scratch.data<float>(), num_threads()))
+    return;
+  }
   if (!runs_in_onednn(x.dtype)) {
     const Tensor x32 = onednn_to_f32(x), dy32 = onednn_to_f32(dy), dw32 = onednn_to_f32(dw);
     const Tensor db32 = db.data ? onednn_to_f32(db) : Tensor();

@@ -59,6 +59,47 @@ DLCUDA_INLINE bool is_two_by_two(const Pool2dParams& params) {
          params.padding[0] == 0 && params.padding[1] == 0;
 }
 
+/// One lane, known to the compiler: rows of contiguous planes become vector code.
+struct OneLane {
+  DLCUDA_INLINE operator std::int64_t() const { return 1; }
+};
+
+/// call(lanes) with the number of lanes, as a constant where it is 1.
+template <typename Call>
+DLCUDA_INLINE void with_lanes(std::int64_t lanes, const Call& call) {
+  lanes == 1 ? call(OneLane{}) : call(lanes);
+}
+
+/// to[ow] = the mean of the 2 x 2 window at column 2 ow of two rows.
+template <typename T, typename Lanes>
+DLCUDA_INLINE void average_rows(const T* __restrict top, const T* __restrict bottom, T* __restrict to,
+                                std::int64_t out_width, Lanes lanes) {
+  using C = compute_t<T>;
+  for (std::int64_t ow = 0; ow < out_width; ++ow) {
+    for (std::int64_t c = 0; c < lanes; ++c) {
+      const std::int64_t left = 2 * ow * lanes + c, right = left + lanes;
+      const C sum = (static_cast<C>(top[left]) + static_cast<C>(top[right])) +
+                    (static_cast<C>(bottom[left]) + static_cast<C>(bottom[right]));
+      to[ow * lanes + c] = static_cast<T>(sum * C(0.25));
+    }
+  }
+}
+
+/// A quarter of from[ow] to both columns 2 ow and 2 ow + 1; what no window covers becomes 0.
+template <typename T, typename Lanes>
+DLCUDA_INLINE void share_row(const T* __restrict from, T* __restrict to, std::int64_t out_width,
+                             std::int64_t row, Lanes lanes) {
+  using C = compute_t<T>;
+  for (std::int64_t ow = 0; ow < out_width; ++ow) {
+    for (std::int64_t c = 0; c < lanes; ++c) {
+      const T share = static_cast<T>(static_cast<C>(from[ow * lanes + c]) * C(0.25));
+      to[2 * ow * lanes + c] = share;
+      to[(2 * ow + 1) * lanes + c] = share;
+    }
+  }
+  for (std::int64_t k = 2 * out_width * lanes; k < row; ++k) to[k] = static_cast<T>(C(0));
+}
+
 }  // namespace
 
 void avg_pool2d_forward(const TensorView& x, const TensorView& y, const Pool2dParams& params) {
@@ -70,18 +111,12 @@ void avg_pool2d_forward(const TensorView& x, const TensorView& y, const Pool2dPa
     const std::int64_t row = in.width * in.lanes;
     parallel_for(in.count, plane_grain(in), [=, &params](std::int64_t begin, std::int64_t end) {
       if (is_two_by_two(params)) {
-        for (std::int64_t i = begin * out.height; i < end * out.height; ++i) {
-          const T* top = from + (i / out.height * in.height + 2 * (i % out.height)) * row;
-          T* target = to + i * out.width * out.lanes;
-          for (std::int64_t ow = 0; ow < out.width; ++ow) {
-            for (std::int64_t c = 0; c < in.lanes; ++c) {
-              const T* corner = top + 2 * ow * in.lanes + c;
-              const C sum = (static_cast<C>(corner[0]) + static_cast<C>(corner[in.lanes])) +
-                            (static_cast<C>(corner[row]) + static_cast<C>(corner[row + in.lanes]));
-              target[ow * in.lanes + c] = static_cast<T>(sum * C(0.25));
-            }
+        with_lanes(in.lanes, [&](auto lanes) {
+          for (std::int64_t i = begin * out.height; i < end * out.height; ++i) {
+            const T* top = from + (i / out.height * in.height + 2 * (i % out.height)) * row;
+            average_rows(top, top + row, to + i * out.width * in.lanes, out.width, lanes);
           }
-        }
+        });
         return;
       }
       for_each_window(begin, end, in, out, params,
@@ -111,21 +146,13 @@ void avg_pool2d_backward(const TensorView& dy, const TensorView& dx, const Pool2
     const std::int64_t row = in.width * in.lanes;
     parallel_for(in.count, plane_grain(in), [=, &params](std::int64_t begin, std::int64_t end) {
       if (is_two_by_two(params)) {
-        for (std::int64_t i = begin * in.height; i < end * in.height; ++i) {
-          const std::int64_t h = i % in.height;
-          T* target = to + i * row;
-          const bool covered = h / 2 < out.height;
-          const T* source = from + (i / in.height * out.height + h / 2) * out.width * in.lanes;
-          for (std::int64_t ow = 0; ow < (covered ? out.width : 0); ++ow) {
-            for (std::int64_t c = 0; c < in.lanes; ++c) {
-              const T share = static_cast<T>(static_cast<C>(source[ow * in.lanes + c]) * C(0.25));
-              target[2 * ow * in.lanes + c] = share;
-              target[(2 * ow + 1) * in.lanes + c] = share;
-            }
+        with_lanes(in.lanes, [&](auto lanes) {
+          for (std::int64_t i = begin * in.height; i < end * in.height; ++i) {
+            const std::int64_t oh = i % in.height / 2;
+            const T* source = from + (i / in.height * out.height + oh) * out.width * in.lanes;
+            share_row(source, to + i * row, oh < out.height ? out.width : 0, row, lanes);
           }
-          for (std::int64_t k = covered ? 2 * out.width * in.lanes : 0; k < row; ++k)
-            target[k] = static_cast<T>(C(0));
-        }
+        });
         return;
       }
       // Each input gathers from the windows that cover it, in one order: no zeroing, no 16-bit sums of sums.

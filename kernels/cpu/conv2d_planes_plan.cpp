@@ -1,0 +1,49 @@
+#include <algorithm>
+
+#include "dlcuda/kernels/cpu/conv2d_planes.h"
+
+namespace dlcuda::kernels::cpu {
+namespace {
+
+/// Most channels on either side: from 16 on, oneDNN fills its registers.
+constexpr std::int64_t kMostChannels = 16;
+/// Most elements of a padded plane: beyond, planes leave the innermost caches.
+constexpr std::int64_t kLargestPlane = 64 * 64;
+constexpr std::int64_t kMostLanes = 16;
+
+bool contiguous(const TensorView& view) {
+  std::int64_t step = 1;
+  for (int axis = view.rank - 1; axis >= 0; --axis) {
+    if (view.shape[axis] > 1 && view.strides[axis] != step) return false;
+    step *= view.shape[axis];
+  }
+  return true;
+}
+
+}  // namespace
+
+bool planes_apply(const TensorView& x, const TensorView& weight, const TensorView& y,
+                  const Conv2dParams& params) {
+  if (x.dtype != DType::F32 || params.groups != 1 || !contiguous(x) || !contiguous(y)) return false;
+  const auto& [stride, padding, dilation, groups] = params;
+  const bool plain = stride[0] == 1 && stride[1] == 1 && dilation[0] == 1 && dilation[1] == 1;
+  const std::int64_t channels[] = {x.shape[1], weight.shape[0]};
+  const bool few = *std::min_element(channels, channels + 2) < kMostChannels &&
+                   *std::max_element(channels, channels + 2) <= kMostChannels;
+  return plain && few &&
+         (x.shape[2] + padding[0] + padding[2]) * (x.shape[3] + padding[1] + padding[3]) <= kLargestPlane;
+}
+
+std::int64_t planes_scratch(const TensorView& x, const TensorView& weight, const Conv2dParams& params,
+                            int threads) {
+  const std::int64_t height = x.shape[2] + params.padding[0] + params.padding[2];
+  const std::int64_t width = x.shape[3] + params.padding[1] + params.padding[3];
+  const std::int64_t weights = weight.numel(), kernel_width = weight.shape[3];
+  // Of one image: planes of both sides and one a kernel column, each with room for two blocks beyond its end.
+  const std::int64_t image =
+      (x.shape[1] + weight.shape[0] + kernel_width) * (height * width + kernel_width + 2 * kPlanesBlock);
+  const std::int64_t sums = weights * kMostLanes + weight.shape[0] + kPlanesBlock;
+  return weights + kPlanesBlock + threads * (sums + kPlanesImages * image);
+}
+
+}  // namespace dlcuda::kernels::cpu
