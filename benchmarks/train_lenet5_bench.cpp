@@ -1,8 +1,8 @@
 // Training steps of LeNet-5 on resident data: forward, loss, backward, Adam, metrics. Prints one JSON line.
 //
 //   train_lenet5_bench [--device cpu|cuda[:i]] [--threads N] [--batch-size N] [--steps N] [--rounds N]
-#include <algorithm>
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <nlohmann/json.hpp>

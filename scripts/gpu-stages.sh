@@ -122,7 +122,8 @@ stage_synccheck() { sanitize synccheck; }
 train_once() {
   local name=$1 program=$2
   shift 2
-  (cd "$out" && "$program" --seed 1 --json --out "$out/runs" "$@") >"$out/train-$name.jsonl"
+  rm -rf "$out/runs/$name"
+  (cd "$out" && "$program" --seed 1 --json --out "$out/runs/$name" "$@") >"$out/train-$name.jsonl"
   accuracy=$(sed -n 's/.*"test_accuracy": *\([0-9.]*\).*/\1/p' "$out/train-$name.jsonl" | tail -n 1)
   rate=$(sed -n 's/.*"images_per_second": *\([0-9.]*\).*/\1/p' "$out/train-$name.jsonl" | tail -n 1)
   printf 'figure: lenet5 test accuracy, %s = %s\n' "$name" "${accuracy:-0}"

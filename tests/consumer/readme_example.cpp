@@ -6,16 +6,16 @@
 using namespace dlcuda;
 
 int main() {
-  const auto [device, description] = choose_device("auto");
-  std::printf("device: %s\n", description.c_str());
+  const DeviceChoice choice = choose_device("auto");
+  std::printf("device: %s\n", choice.description.c_str());
 
   Sequential net;
   net.add<Linear>(2, 8).add<Tanh>().add<Linear>(8, 2);
-  net.to(device);
+  net.to(choice.device);
   Adam optimizer(net.parameters(), 0.05);
 
-  const auto x = Tensor::from_values<float>({0, 0, 0, 1, 1, 0, 1, 1}, {4, 2}, device);
-  const auto labels = Tensor::from_values<std::int64_t>({0, 1, 1, 0}, {4}, device);
+  const auto x = Tensor::from_values<float>({0, 0, 0, 1, 1, 0, 1, 1}, {4, 2}, choice.device);
+  const auto labels = Tensor::from_values<std::int64_t>({0, 1, 1, 0}, {4}, choice.device);
   Tensor loss;
   for (int step = 0; step < 200; ++step) {
     loss = functional::cross_entropy(net(x), labels);
