@@ -8,6 +8,7 @@ set(DLCUDA_INTERNAL_HEADERS
     "^core/check\\.h$" # fmt
     "^core/memory/(block|pointer_table)\\.h$"
     "^kernels/checks\\.h$" # fmt
+    "^kernels/dispatch\\.h$"
     "^layers/recording\\.h$"
     "^data/(byte_source|digit_shapes)\\.h$"
     "/(cpu|cuda|functors)/" # the two sides of a kernel family, and the maths that they share
@@ -18,9 +19,6 @@ foreach(room core kernels layers optim data train models tools)
   foreach(internal ${DLCUDA_INTERNAL_HEADERS})
     list(FILTER headers EXCLUDE REGEX "${internal}")
   endforeach()
-  if(room STREQUAL "core")
-    list(APPEND headers core/cuda/runtime.h) # kernels/backend.h includes it; it needs nothing of CUDA's
-  endif()
   foreach(header ${headers})
     cmake_path(GET header PARENT_PATH folder)
     install(FILES "${CMAKE_SOURCE_DIR}/${header}" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/dlcuda/${folder}")

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "dlcuda/kernels/bias.h"
 #include "dlcuda/kernels/checks.h"
+#include "dlcuda/kernels/dispatch.h"
 
 namespace dlcuda::kernels {
 namespace {
@@ -106,7 +108,7 @@ Conv2dWeightGradients conv2d_backward_weight(const Tensor& x, const Tensor& dy, 
   if (with_bias) out.bias = Tensor::empty(Shape{weight_shape[0]}, x.dtype(), x.device());
   if (is_empty(x, dy)) {
     out.weight.zero();
-    if (with_bias) out.bias.zero();
+    if (with_bias) out.bias = bias_backward(dy);
   } else if (out.weight.numel() > 0) {
     DLCUDA_DISPATCH(x.device(), conv2d_backward_weight(x.raw(), dy.raw(), out.weight.raw(),
                                                        optional_view(out.bias), params));

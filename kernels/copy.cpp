@@ -1,6 +1,7 @@
 #include "dlcuda/kernels/copy.h"
 
 #include "dlcuda/kernels/checks.h"
+#include "dlcuda/kernels/dispatch.h"
 
 namespace dlcuda::kernels {
 

@@ -1,6 +1,7 @@
 #include "dlcuda/kernels/dropout.h"
 
 #include "dlcuda/kernels/checks.h"
+#include "dlcuda/kernels/dispatch.h"
 
 namespace dlcuda::kernels {
 

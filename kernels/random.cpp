@@ -6,6 +6,7 @@
 
 #include "dlcuda/kernels/arithmetic.h"
 #include "dlcuda/kernels/checks.h"
+#include "dlcuda/kernels/dispatch.h"
 
 namespace dlcuda::kernels {
 namespace {

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "dlcuda/kernels/checks.h"
+#include "dlcuda/kernels/dispatch.h"
 
 namespace dlcuda::kernels {
 namespace {

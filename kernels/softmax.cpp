@@ -1,6 +1,7 @@
 #include "dlcuda/kernels/softmax.h"
 
 #include "dlcuda/kernels/checks.h"
+#include "dlcuda/kernels/dispatch.h"
 
 namespace dlcuda::kernels {
 namespace {

@@ -155,8 +155,22 @@ stage_train() {
 }
 
 stage_bench() {
-  local program=$build/bin/dlcuda_benchmarks
-  if [ ! -x "$program" ]; then skip 'dlcuda_benchmarks was not built'; fi
-  "$program" --benchmark_out="$out/benchmarks.json" --benchmark_out_format=json
-  if [ "$rehearse" = 1 ]; then note 'rehearsed on the CPU; not rehearsed: the benchmarks on a GPU'; fi
+  local program=$build/bin/train_lenet5_bench device=cuda peer=("$root/benchmarks/peers/lenet5.py" --build "$build")
+  if [ ! -x "$program" ]; then skip 'train_lenet5_bench was not built'; fi
+  if [ "$rehearse" = 1 ]; then device=cpu; fi
+  "$program" --device "$device" | tee "$out/train_lenet5.json"
+  if [ -x "$build/bin/allocator_bench" ]; then
+    "$build/bin/allocator_bench" --benchmark_out="$out/allocator.json" --benchmark_out_format=json
+  fi
+  if python3 -c 'import torch' 2>/dev/null; then
+    python3 "${peer[@]}" --device "$device" | tee "$out/lenet5_peer.json"
+  else
+    note 'no comparison with PyTorch: python3 has no torch'
+  fi
+  if [ "$rehearse" = 1 ]; then
+    note 'rehearsed on the CPU; not rehearsed: the benchmarks on a GPU'
+  elif [ -x "$build/bin/dump_cudnn_properties" ]; then
+    # With this file cuDNN can plan convolutions for this GPU on a machine that has none.
+    "$build/bin/dump_cudnn_properties" "$out/cudnn-properties.json"
+  fi
 }

@@ -6,6 +6,7 @@
 #include "dlcuda/kernels/cpu/conv2d_planes.h"
 #include "dlcuda/kernels/cpu/onednn.h"
 #include "dlcuda/kernels/cpu/reference.h"
+#include "dlcuda/kernels/dispatch.h"
 
 namespace dlcuda::kernels::cpu {
 namespace {

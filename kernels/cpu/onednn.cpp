@@ -2,6 +2,7 @@
 
 #include "dlcuda/core/parallel.h"
 #include "dlcuda/kernels/copy.h"
+#include "dlcuda/kernels/dispatch.h"
 
 namespace dlcuda::kernels::cpu {
 
