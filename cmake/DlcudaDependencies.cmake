@@ -38,10 +38,10 @@ if(NOT DLCUDA_CUDA STREQUAL "OFF")
       set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
     endif()
     find_package(CUDAToolkit REQUIRED)
-    find_path(CUDNN_INCLUDE_DIR cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS} ENV CUDNN_PATH "${CMAKE_SOURCE_DIR}/.deps"
+    find_path(CUDNN_INCLUDE_DIR cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS} ENV CUDNN_PATH "${PROJECT_SOURCE_DIR}/.deps"
               PATH_SUFFIXES include)
     find_path(CUBLASLT_INCLUDE_DIR cublasLt.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
-    find_path(CUDNN_FRONTEND_INCLUDE_DIR cudnn_frontend.h HINTS "${CMAKE_SOURCE_DIR}/.deps" ENV CUDNN_FRONTEND_PATH
+    find_path(CUDNN_FRONTEND_INCLUDE_DIR cudnn_frontend.h HINTS "${PROJECT_SOURCE_DIR}/.deps" ENV CUDNN_FRONTEND_PATH
               PATH_SUFFIXES include)
     set(missing "")
     foreach(header CUDNN_INCLUDE_DIR CUBLASLT_INCLUDE_DIR CUDNN_FRONTEND_INCLUDE_DIR)

@@ -15,13 +15,13 @@ set(DLCUDA_INTERNAL_HEADERS
 )
 
 foreach(room core kernels layers optim data train models tools)
-  file(GLOB_RECURSE headers RELATIVE "${CMAKE_SOURCE_DIR}" CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/${room}/*.h")
+  file(GLOB_RECURSE headers RELATIVE "${PROJECT_SOURCE_DIR}" CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${room}/*.h")
   foreach(internal ${DLCUDA_INTERNAL_HEADERS})
     list(FILTER headers EXCLUDE REGEX "${internal}")
   endforeach()
   foreach(header ${headers})
     cmake_path(GET header PARENT_PATH folder)
-    install(FILES "${CMAKE_SOURCE_DIR}/${header}" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/dlcuda/${folder}")
+    install(FILES "${PROJECT_SOURCE_DIR}/${header}" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/dlcuda/${folder}")
   endforeach()
 endforeach()
 
@@ -33,15 +33,15 @@ install(TARGETS dlcuda_static EXPORT dlcudaStaticTargets ARCHIVE DESTINATION "${
 install(EXPORT dlcudaTargets NAMESPACE dlcuda:: DESTINATION "${package_dir}")
 install(EXPORT dlcudaStaticTargets NAMESPACE dlcuda:: DESTINATION "${package_dir}")
 
-configure_package_config_file(cmake/dlcudaConfig.cmake.in "${CMAKE_BINARY_DIR}/package/dlcudaConfig.cmake"
+configure_package_config_file(cmake/dlcudaConfig.cmake.in "${PROJECT_BINARY_DIR}/package/dlcudaConfig.cmake"
                               INSTALL_DESTINATION "${package_dir}")
-write_basic_package_version_file("${CMAKE_BINARY_DIR}/package/dlcudaConfigVersion.cmake"
+write_basic_package_version_file("${PROJECT_BINARY_DIR}/package/dlcudaConfigVersion.cmake"
                                  COMPATIBILITY SameMinorVersion)
-install(FILES "${CMAKE_BINARY_DIR}/package/dlcudaConfig.cmake" "${CMAKE_BINARY_DIR}/package/dlcudaConfigVersion.cmake"
+install(FILES "${PROJECT_BINARY_DIR}/package/dlcudaConfig.cmake" "${PROJECT_BINARY_DIR}/package/dlcudaConfigVersion.cmake"
         DESTINATION "${package_dir}")
 
 # dlcuda.pc finds its prefix from where it lies.
 file(RELATIVE_PATH DLCUDA_PC_PREFIX "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
 string(REGEX REPLACE "/$" "" DLCUDA_PC_PREFIX "${DLCUDA_PC_PREFIX}")
-configure_file(cmake/dlcuda.pc.in "${CMAKE_BINARY_DIR}/package/dlcuda.pc" @ONLY)
-install(FILES "${CMAKE_BINARY_DIR}/package/dlcuda.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+configure_file(cmake/dlcuda.pc.in "${PROJECT_BINARY_DIR}/package/dlcuda.pc" @ONLY)
+install(FILES "${PROJECT_BINARY_DIR}/package/dlcuda.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")

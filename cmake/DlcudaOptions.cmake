@@ -2,8 +2,9 @@
 
 set(DLCUDA_CUDA "AUTO" CACHE STRING "Build the CUDA backend: AUTO (if everything is found), ON, OFF")
 set_property(CACHE DLCUDA_CUDA PROPERTY STRINGS AUTO ON OFF)
-option(DLCUDA_TESTS "Build the tests, the host shim among them" ON)
-option(DLCUDA_BENCHMARKS "Build the benchmarks" ON)
+option(DLCUDA_TESTS "Build the tests, the host shim among them" ${PROJECT_IS_TOP_LEVEL})
+option(DLCUDA_BENCHMARKS "Build the benchmarks" ${PROJECT_IS_TOP_LEVEL})
+option(DLCUDA_WERROR "Treat warnings in our own code as errors" ${PROJECT_IS_TOP_LEVEL})
 set(DLCUDA_SANITIZE "" CACHE STRING "Sanitizers for everything that is built, e.g. address,undefined")
 
 set(CMAKE_CXX_STANDARD 20)
@@ -13,9 +14,9 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_CXX_VISIBILITY_PRESET hidden)
 set(CMAKE_CUDA_VISIBILITY_PRESET hidden)
 set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
-set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
-set(CMAKE_LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/lib")
-set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/lib")
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
+set(CMAKE_LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib")
+set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib")
 
 # Programs find the shared library beside them when the installed tree is moved.
 include(GNUInstallDirs)
@@ -33,14 +34,14 @@ if(DLCUDA_CCACHE)
 endif()
 
 # Headers are included as "dlcuda/core/tensor.h", in the tree as after installation.
-file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/include")
-file(CREATE_LINK "${CMAKE_SOURCE_DIR}" "${CMAKE_BINARY_DIR}/include/dlcuda" SYMBOLIC)
+file(MAKE_DIRECTORY "${PROJECT_BINARY_DIR}/include")
+file(CREATE_LINK "${PROJECT_SOURCE_DIR}" "${PROJECT_BINARY_DIR}/include/dlcuda" SYMBOLIC)
 
 # Warnings are errors in our own code; headers of others come in as SYSTEM.
 add_library(dlcuda_flags INTERFACE)
-target_include_directories(dlcuda_flags INTERFACE "${CMAKE_BINARY_DIR}/include")
+target_include_directories(dlcuda_flags INTERFACE "${PROJECT_BINARY_DIR}/include")
 target_compile_options(
-  dlcuda_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Werror -Wno-unknown-pragmas
+  dlcuda_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic $<$<BOOL:${DLCUDA_WERROR}>:-Werror> -Wno-unknown-pragmas
                          -ffp-contract=off>)
 if(DLCUDA_SANITIZE)
   set(sanitize -fsanitize=${DLCUDA_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)

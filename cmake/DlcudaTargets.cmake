@@ -71,6 +71,12 @@ if(DLCUDA_WITH_CUDA)
   list(APPEND DLCUDA_PRIVATE_LIBS CUDA::cudart_static)
 endif()
 
+# Before 1.0 every minor version may change the ABI, so it belongs to the name.
+set(DLCUDA_SOVERSION ${PROJECT_VERSION_MAJOR})
+if(PROJECT_VERSION_MAJOR EQUAL 0)
+  set(DLCUDA_SOVERSION 0.${PROJECT_VERSION_MINOR})
+endif()
+
 # Called once all folders have added their sources.
 function(dlcuda_finish_library)
   get_property(objects GLOBAL PROPERTY DLCUDA_OBJECT_TARGETS)
@@ -83,15 +89,15 @@ function(dlcuda_finish_library)
 
   add_library(dlcuda SHARED ${host_objects} $<TARGET_OBJECTS:dlcuda_device>)
   add_library(dlcuda_static STATIC ${host_objects} $<TARGET_OBJECTS:dlcuda_device>)
-  set_target_properties(dlcuda PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}
-                                          LINKER_LANGUAGE CXX LINK_DEPENDS "${CMAKE_SOURCE_DIR}/cmake/exports.map")
-  target_link_options(dlcuda PRIVATE "LINKER:--version-script=${CMAKE_SOURCE_DIR}/cmake/exports.map")
+  set_target_properties(dlcuda PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${DLCUDA_SOVERSION}
+                                          LINKER_LANGUAGE CXX LINK_DEPENDS "${PROJECT_SOURCE_DIR}/cmake/exports.map")
+  target_link_options(dlcuda PRIVATE "LINKER:--version-script=${PROJECT_SOURCE_DIR}/cmake/exports.map")
   set_target_properties(dlcuda_static PROPERTIES OUTPUT_NAME dlcuda LINKER_LANGUAGE CXX EXPORT_NAME static)
   target_link_libraries(dlcuda PRIVATE ${DLCUDA_PRIVATE_LIBS})
   target_link_libraries(dlcuda_static PRIVATE ${DLCUDA_PRIVATE_LIBS})
   foreach(target dlcuda dlcuda_static)
     target_compile_features(${target} PUBLIC cxx_std_20)
-    target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${CMAKE_BINARY_DIR}/include>
+    target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>
                                                 $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   endforeach()
   add_library(dlcuda::dlcuda ALIAS dlcuda)

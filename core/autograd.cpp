@@ -152,6 +152,7 @@ NoGrad::NoGrad() : previous_(recording) { recording = false; }
 NoGrad::~NoGrad() { recording = previous_; }
 
 std::uint64_t latest_stamp() { return stamps.load(); }
+void end_step() { current_stamp = ++stamps; }
 
 bool any_requires_grad(std::initializer_list<Tensor> inputs) {
   return recording && std::any_of(inputs.begin(), inputs.end(), [](const Tensor& input) {

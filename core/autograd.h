@@ -68,6 +68,10 @@ class Saved {
   std::uint64_t version_ = 0;
 };
 
+/// Ends a step: gradients written so far are used up, and the next backward(), also one that accumulates,
+/// begins anew. Optimizer::step() calls it.
+void end_step();
+
 /// The largest stamp handed out so far; a leaf's grad_stamp() above an optimiser's last one means "new since
 /// then".
 std::uint64_t latest_stamp();

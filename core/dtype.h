@@ -46,9 +46,13 @@ struct BFloat16 {
   std::uint16_t bits;
   BFloat16() = default;
   DLCUDA_HD explicit BFloat16(float value) {
+#if defined(__CUDA_ARCH__)
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(value));  // the same values; another NaN pattern
+#else
     const auto u = std::bit_cast<std::uint32_t>(value);
     const std::uint32_t rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
     bits = static_cast<std::uint16_t>((u & 0x7fffffffu) > 0x7f800000u ? (u >> 16) | 0x40u : rounded);
+#endif
   }
   DLCUDA_HD explicit operator float() const {
     return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
@@ -60,6 +64,9 @@ struct Half {
   std::uint16_t bits;
   Half() = default;
   DLCUDA_HD explicit Half(float value) {
+#if defined(__CUDA_ARCH__)
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+#else
     const auto u = std::bit_cast<std::uint32_t>(value);
     const std::uint32_t sign = (u >> 16) & 0x8000u, magnitude = u & 0x7fffffffu;
     std::uint32_t half;
@@ -74,8 +81,14 @@ struct Half {
       half = std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5f) - 0x3f000000u;
     }
     bits = static_cast<std::uint16_t>(sign | half);
+#endif
   }
   DLCUDA_HD explicit operator float() const {
+#if defined(__CUDA_ARCH__)
+    float value;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
+    return value;
+#else
     const std::uint32_t sign = (bits & 0x8000u) << 16, magnitude = bits & 0x7fffu;
     std::uint32_t u;
     if (magnitude >= 0x7c00u) {
@@ -86,6 +99,7 @@ struct Half {
       u = std::bit_cast<std::uint32_t>(static_cast<float>(magnitude) * 0x1p-24f);
     }
     return std::bit_cast<float>(sign | u);
+#endif
   }
 };
 

@@ -37,6 +37,7 @@ bool event_finished(int, void*) { refuse(); }
 void synchronize_event(int, void*) { refuse(); }
 void wait_event(int, void*, void*) { refuse(); }
 float elapsed_ms(int, void*, void*) { refuse(); }
+void make_current(int) { refuse(); }
 DeviceScope::DeviceScope(int) : previous_(0) { refuse(); }
 DeviceScope::~DeviceScope() = default;
 

@@ -8,7 +8,7 @@ namespace dlcuda DLCUDA_API {
 
 /// Threads that CPU operations use; at first the cores this process may run on.
 int num_threads();
-/// Throws ArgumentError unless count >= 1.
+/// For operations that the calling thread starts. Throws ArgumentError unless count >= 1.
 void set_num_threads(int count);
 
 }  // namespace dlcuda

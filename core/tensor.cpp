@@ -33,19 +33,36 @@ bool same_layout(const Shape& shape, const Strides& a, const Strides& b) {
   return true;
 }
 
+/// copy(stream) on the stream of the target, or of the source if the target is the host, which then waits.
+/// Between two GPUs each stream waits for the other: the source must have been written, and must not be
+/// written again too early.
+template <typename Copy>
+void on_stream_of(Device to, Device from, const Copy& copy) {
+  const Stream stream = current_stream(to.is_cuda() ? to : from);
+  const bool two_gpus = to.is_cuda() && from.is_cuda() && !(to == from);
+  if (two_gpus) {
+    const Stream source = current_stream(from);
+    Event written(from), read(to);
+    written.record(source);
+    written.block(stream);
+    copy(stream);
+    read.record(stream);
+    read.block(source);
+    return;
+  }
+  copy(stream);
+  if (to.is_cpu()) stream.synchronize();
+}
+
 void copy_bytes(void* to, Device to_device, const void* from, Device from_device, std::size_t bytes) {
   if (bytes == 0) return;
   if (to_device.is_cpu() && from_device.is_cpu()) {
     std::memcpy(to, from, bytes);
     return;
   }
-  const Device device = to_device.is_cuda() ? to_device : from_device;
-  const Stream stream = current_stream(device);
-  if (to_device.is_cuda() && from_device.is_cuda() && !(to_device == from_device)) {
-    current_stream(from_device).synchronize();  // what is read must have been written
-  }
-  cuda::copy(device.index, to, from, bytes, stream.native());
-  if (to_device.is_cpu()) stream.synchronize();
+  on_stream_of(to_device, from_device, [&](const Stream& stream) {
+    cuda::copy(stream.device().index, to, from, bytes, stream.native());
+  });
 }
 
 /// Elements of a view in logical order. `from` is host memory.
@@ -169,7 +186,8 @@ Tensor Tensor::view(std::initializer_list<std::int64_t> extents) const {
   std::int64_t known = 1, *inferred = nullptr;
   for (auto& extent : wanted) {
     if (extent != -1) {
-      known *= extent;
+      DLCUDA_CHECK(!__builtin_mul_overflow(known, extent, &known), ShapeError,
+                   "view: the shape [{}] has more than 2^63 - 1 elements", fmt::join(extents, ", "));
       continue;
     }
     DLCUDA_CHECK(inferred == nullptr, ShapeError, "view: only one extent can be -1, got [{}]",
@@ -287,11 +305,10 @@ void Tensor::copy_from(const Tensor& source) {
                     static_cast<const std::byte*>(source.data()) + std::size_t(row) * from_pitch, width);
       }
     } else if (rows > 0 && width > 0) {
-      const Device on = device().is_cuda() ? device() : source.device();
-      const Stream stream = current_stream(on);
-      cuda::copy_2d(on.index, data(), to_pitch, source.data(), from_pitch, width, std::size_t(rows),
-                    stream.native());
-      if (device().is_cpu()) stream.synchronize();
+      on_stream_of(device(), source.device(), [&](const Stream& stream) {
+        cuda::copy_2d(stream.device().index, data(), to_pitch, source.data(), from_pitch, width,
+                      std::size_t(rows), stream.native());
+      });
     }
   }
   bump_version();

@@ -1,4 +1,4 @@
-// Small helpers for messages to people: which known name did they mean?
+// Words in messages to people: which known name did they mean?
 #pragma once
 
 #include <cstddef>

@@ -11,7 +11,13 @@ namespace {
 
 std::int64_t extent(const char* side, std::int64_t in, std::int64_t kernel, std::int64_t stride,
                     std::int64_t dilation, std::int64_t pad_begin, std::int64_t pad_end) {
-  const std::int64_t reach = dilation * (kernel - 1) + 1, padded = in + pad_begin + pad_end;
+  std::int64_t reach = 0, padded = 0;
+  DLCUDA_CHECK(!__builtin_mul_overflow(dilation, kernel - 1, &reach) &&
+                   !__builtin_add_overflow(reach, 1, &reach) &&
+                   !__builtin_add_overflow(in, pad_begin, &padded) &&
+                   !__builtin_add_overflow(padded, pad_end, &padded),
+               ShapeError, "conv2d: {} {} with padding {} + {}, kernel {} and dilation {} is beyond 2^63 - 1",
+               side, in, pad_begin, pad_end, kernel, dilation);
   DLCUDA_CHECK(padded >= reach, ShapeError,
                "conv2d: a kernel of {} with dilation {} covers {}, but x has {} {} with padding {} + {}",
                kernel, dilation, reach, side, in, pad_begin, pad_end);

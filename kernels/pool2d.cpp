@@ -10,8 +10,11 @@ std::int64_t extent(const char* side, std::int64_t in, std::int64_t kernel, std:
                     std::int64_t padding) {
   DLCUDA_CHECK(kernel >= 1 && stride >= 1, ArgumentError,
                "pool2d: kernel and stride must be at least 1, got {} and {}", kernel, stride);
-  DLCUDA_CHECK(padding >= 0 && 2 * padding <= kernel, ArgumentError,
+  DLCUDA_CHECK(padding >= 0 && padding <= kernel / 2, ArgumentError,
                "pool2d: padding must be between 0 and half the kernel ({}), got {}", kernel / 2, padding);
+  constexpr std::int64_t kLargest = std::int64_t{1} << 31;  // indices within a plane are i32
+  DLCUDA_CHECK(kernel < kLargest && in < kLargest, ShapeError,
+               "pool2d: {} {} with a window of {} is too large", side, in, kernel);
   DLCUDA_CHECK(in + 2 * padding >= kernel, ShapeError,
                "pool2d: a window of {} does not fit into an input of {} {} with padding {}", kernel, side, in,
                padding);
@@ -51,6 +54,9 @@ Tensor avg_pool2d_backward(const Tensor& dy, const Shape& x_shape, const Pool2dP
 MaxPool2dOutput max_pool2d_forward(const Tensor& x, const Pool2dParams& params) {
   require_input("max_pool2d", "x", x);
   const Shape shape = pool2d_shape(x.shape(), params);
+  DLCUDA_CHECK(x.size(2) * x.size(3) < std::int64_t{1} << 31, ShapeError,
+               "max_pool2d: planes of {} have more elements than an i32 index can tell apart",
+               to_string(x.shape()));
   MaxPool2dOutput out{Tensor::empty(shape, x.dtype(), x.device(), x.format()),
                       Tensor::empty(shape, DType::I32, x.device(), x.format())};
   DLCUDA_DISPATCH_LOOPS(x.device(), max_pool2d_forward(x.raw(), out.y.raw(), out.indices.raw(), params));

@@ -74,11 +74,16 @@ void Optimizer::step() {
     tensors_.push_back(
         {slot.parameter.raw(), gradients_.back().raw(), view_of(slot.state[0]), view_of(slot.state[1])});
   }
-  if (!tensors_.empty()) update(tensors_);
+  DLCUDA_CHECK(
+      !tensors_.empty(), Error,
+      "optimizer: no parameter has a gradient that is newer than the last step(); call backward() first, and "
+      "make the optimizer after the module was moved with to()");
+  update(tensors_);
   for (const Slot& slot : slots_) {
     if (slot.parameter.grad_stamp() > last_stamp_) slot.parameter.bump_version();
   }
   last_stamp_ = autograd::latest_stamp();
+  autograd::end_step();
   gradients_.clear();
 }
 

@@ -1,9 +1,12 @@
 #include "dlcuda/train/main.h"
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <new>
 
 #include "dlcuda/core/check.h"
+#include "dlcuda/core/cuda/runtime.h"
 #include "dlcuda/core/parallel.h"
 #include "dlcuda/kernels/precision.h"
 #include "dlcuda/kernels/random.h"
@@ -61,6 +64,7 @@ int run(int argc, const char* const* argv, const ModelSpec& spec) {
   }
 
   const DeviceChoice choice = choose_device(options.device, options.require_gpu);
+  if (choice.device.is_cuda()) cuda::make_current(choice.device.index);
   const Device device = choice.device;
   if (options.threads > 0) set_num_threads(int(options.threads));
   options.threads = num_threads();
@@ -124,7 +128,10 @@ int exit_code(const std::exception& error) {
 
 int train_main(int argc, const char* const* argv, const ModelSpec& spec) noexcept {
   try {
-    return run(argc, argv, spec);
+    const int code = run(argc, argv, spec);
+    DLCUDA_CHECK(std::fflush(stdout) == 0 && std::ferror(stdout) == 0, Error,
+                 "standard output could not be written to its end: {}", std::strerror(errno));
+    return code;
   } catch (const std::exception& error) {
     std::fflush(stdout);
     std::fprintf(stderr, "error: %s\n", error.what());

@@ -107,7 +107,7 @@ ParsedCommandLine parse_options(int argc, const char* const* argv, const TrainOp
   add("--limit", texts.limit, "N", "use at most so many images of each split; 0: all");
   add("--out", options.out, "DIR", "run folder, new or empty", "the next free runs/MODEL-N");
   app.add_flag("--json", options.json, "JSON lines on standard output, everything else on standard error");
-  app.add_flag("--help", show_help, "print this and exit");
+  app.add_flag("-h,--help", show_help, "print this and exit");
   app.add_flag("--version", show_version, "print the version and exit");
 
   try {

@@ -25,7 +25,7 @@ Batch in_format(const Batch& batch, MemoryFormat format) {
 
 std::optional<std::string> first_not_finite(const Module& model) {
   for (const auto& [name, tensor] : model.parameters()) {
-    for (const float value : tensor.values<float>()) {
+    for (const double value : kernels::cast(tensor.to(Device::cpu()), DType::F64).values<double>()) {
       if (!std::isfinite(value)) return name;
     }
   }
@@ -46,6 +46,7 @@ int Trainer::run() {
 
     epoch.validation = evaluate(parts_.validation);
     if (interrupt_.signal() != 0) return interrupt_.signal();
+    require_finite(epoch.validation, parts_.train.batches());
     epoch.best = best_epoch_ == 0 || epoch.validation.loss < best_loss_;
     if (epoch.best) {
       best_epoch_ = number;
@@ -114,6 +115,7 @@ void Trainer::final_test() {
   if (report.weights_epoch != config_.epochs) parts_.model.load_state_dict(load_safetensors(report.weights));
   report.test = evaluate(parts_.test);
   if (interrupt_.signal() != 0) return;
+  require_finite(report.test, parts_.train.batches());
   report.seconds = seconds_trained_;
   report.images_per_second = double(images_trained_) / seconds_trained_;
   for (TrainObserver* observer : parts_.observers) observer->on_final(report);

@@ -203,12 +203,18 @@ float elapsed_ms(int device, void* start, void* end) {
   return milliseconds;
 }
 
+void make_current(int device) { DLCUDA_CUDA_CHECK(cudaSetDevice(device)); }
+
 DeviceScope::DeviceScope(int device) : previous_(-1) {
+  // A new thread is told device 0 although no context is bound to it yet, which cuBLAS and cuDNN need: so
+  // each thread sets its first device itself.
+  thread_local bool bound = false;
   int current = 0;
   DLCUDA_CUDA_CHECK(cudaGetDevice(&current));
-  if (current == device) return;
+  if (current == device && bound) return;
   DLCUDA_CUDA_CHECK(cudaSetDevice(device));
-  previous_ = current;
+  if (current != device && bound) previous_ = current;
+  bound = true;
 }
 
 DeviceScope::~DeviceScope() {

@@ -40,6 +40,10 @@ void synchronize_event(int device, void* event);
 void wait_event(int device, void* event, void* stream);
 float elapsed_ms(int device, void* start, void* end);
 
+/// Makes `device` current for the calling thread, for good. What a program does that works on one device:
+/// scopes have nothing to change then, and no context is made on device 0.
+void make_current(int device);
+
 /// Makes `device` current for the calling thread, and the previous one again at the end of the scope.
 class DeviceScope {
  public:

@@ -80,9 +80,12 @@ void onednn_reorder(const char* op, const dnnl::memory& from, const dnnl::memory
     }
   }
   if (made.size() >= 256) made.clear();
-  const dnnl::reorder::primitive_desc desc(from, to, onednn_attributes());
-  made.push_back({desc, dnnl::reorder(desc)});
-  onednn_run(op, made.back().primitive, desc.scratchpad_desc(), {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}});
+  made.push_back(onednn_guard(op, [&] {
+    const dnnl::reorder::primitive_desc desc(from, to, onednn_attributes());
+    return Reorder{desc, dnnl::reorder(desc)};
+  }));
+  onednn_run(op, made.back().primitive, made.back().desc.scratchpad_desc(),
+             {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}});
 }
 
 Tensor onednn_to_f32(const TensorView& view) {

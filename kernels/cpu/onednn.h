@@ -109,12 +109,15 @@ void onednn_reorder(const char* op, const dnnl::memory& from, const dnnl::memory
 Tensor onednn_to_f32(const TensorView& view);
 void onednn_from_f32(const Tensor& from, const TensorView& to);
 
-/// Turns what oneDNN throws while `call` makes a primitive into Error.
+/// Turns what oneDNN throws within `call` into Error, or OutOfMemoryError.
 template <typename Call>
 auto onednn_guard(const char* op, const Call& call) {
   try {
     return call();
   } catch (const dnnl::error& error) {
+    if (error.status == dnnl_out_of_memory) {
+      throw OutOfMemoryError(fmt::format("{}: oneDNN ran out of memory", op), 0);
+    }
     DLCUDA_THROW(Error, "{}: oneDNN {}.{} refused: {} (status {})", op, DNNL_VERSION_MAJOR,
                  DNNL_VERSION_MINOR, error.what(), int(error.status));
   }

@@ -72,6 +72,7 @@ struct Problem {
 struct Plan {
   fe::graph::Graph graph;
   std::int64_t workspace_bytes = 0;
+  mutable std::mutex executing;
 };
 
 fe::DataType_t cudnn_type(Pass pass, DType dtype) {
@@ -175,8 +176,9 @@ std::shared_ptr<const Plan> build_plan(const Problem& problem, cudnnHandle_t han
 
 /// Plans are made once for each problem and serve all threads.
 std::shared_ptr<const Plan> find_plan(const Problem& problem, cudnnHandle_t handle) {
-  static std::mutex mutex;
-  static std::map<std::vector<std::int64_t>, std::shared_ptr<const Plan>> plans;
+  // Never destroyed: at the end of the process cuDNN's engines may be gone before them.
+  static auto& mutex = *new std::mutex;
+  static auto& plans = *new std::map<std::vector<std::int64_t>, std::shared_ptr<const Plan>>;
   const auto key = problem.key();
   {
     const std::lock_guard lock(mutex);
@@ -214,6 +216,9 @@ void run(Pass pass, const TensorView& x, const TensorView& weight, const TensorV
   if (plan->workspace_bytes > 0) workspace = Tensor::empty({plan->workspace_bytes}, DType::U8, device);
   std::unordered_map<std::int64_t, void*> pointers{
       {kX, x.data}, {kWeight, reorder ? reordered.data() : weight.data}, {kY, y.data}};
+  // cuDNN does not promise that one plan may be executed by two threads at once; enqueuing takes
+  // microseconds.
+  const std::lock_guard lock(plan->executing);
   check_cudnn(plan->graph.execute(handle, pointers, workspace.defined() ? workspace.data() : nullptr),
               name(pass));
   if (reorder && pass == Pass::BackwardWeight) copy(reordered.raw(), weight);

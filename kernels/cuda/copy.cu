@@ -114,6 +114,9 @@ __global__ void transpose_kernel(const T* from, T* to, Transposition t) {
 bool as_transposition(const Layout& layout, Transposition& t) {
   const int rows = layout.rank - 2, columns = layout.rank - 1;
   if (layout.rank < 2 || layout.rank > 3 || layout.to[columns] != 1) return false;
+  // Three channels would leave most of a tile empty; caches serve such copies as well.
+  constexpr std::int64_t kThin = 8;
+  if (layout.shape[rows] < kThin || layout.shape[columns] < kThin) return false;
   const bool batched = layout.rank == 3;
   if (layout.from[rows] == 1) {
     t = {batched ? layout.shape[0] : 1,

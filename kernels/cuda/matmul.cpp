@@ -76,8 +76,8 @@ void check_status(cublasStatus_t status, const char* call) {
 
 /// One for each device, shared by all threads, alive until the process ends.
 cublasLtHandle_t handle_of(Device device) {
-  static std::mutex mutex;
-  static std::map<int, cublasLtHandle_t> handles;
+  static auto& mutex = *new std::mutex;  // never destroyed, as the handles
+  static auto& handles = *new std::map<int, cublasLtHandle_t>;
   const std::lock_guard lock(mutex);
   cublasLtHandle_t& handle = handles[device.index];
   if (handle == nullptr) DLCUDA_CUBLASLT_CHECK(cublasLtCreate, &handle);
@@ -173,6 +173,10 @@ Algorithm choose_algorithm(cublasLtHandle_t handle, const Product& product, cons
   set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment_of(a.data));
   set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment_of(out.data));
   set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment_of(out.data));
+  // Sums that are split over K stay in f32 also where the result is f16 or bf16. (NONE is 0, and always
+  // allowed.)
+  set(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+      static_cast<std::uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
   cublasLtMatmulHeuristicResult_t result{};
   int found = 0;
   DLCUDA_CUBLASLT_CHECK(cublasLtMatmulAlgoGetHeuristic, handle, product.desc.get(), product.first.get(),
@@ -198,8 +202,8 @@ void matmul(const TensorView& a, const TensorView& b, const TensorView& bias, co
   const Product product = describe(a, b, bias, out, params);
 
   using Key = std::array<std::int64_t, 13>;
-  static std::mutex mutex;
-  static std::map<Key, Algorithm> algorithms;
+  static auto& mutex = *new std::mutex;
+  static auto& algorithms = *new std::map<Key, Algorithm>;
   const Key key{device.index,
                 static_cast<std::int64_t>(out.dtype),
                 out.dtype == DType::F32 && allow_tf32(),

@@ -1,5 +1,7 @@
 // Sums and maxima in a fixed order: over a warp, over a block, and over the middle axis of an (outer, n,
-// inner) array in passes whose chunks depend on the sizes alone. The same bits every run, on every device.
+// inner) array in passes whose chunks depend on the sizes alone. The same bits every run, on every device,
+// for data of one alignment: a tensor that begins off a 16-byte boundary is read element by element, in
+// another order.
 #pragma once
 
 #include "dlcuda/kernels/cuda/map.cuh"
