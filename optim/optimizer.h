@@ -16,8 +16,8 @@
 namespace dlcuda DLCUDA_API {
 
 /// Updates the parameters it was given, in place. Gradients that no backward() has written since the last
-/// step() are skipped; nothing needs to be cleared. After a step(), begin with backward(Overwrite): what
-/// backward(Accumulate) adds to gradients that were used already is not seen as new. Not thread-safe.
+/// step() are skipped; nothing needs to be cleared, and backward(Accumulate) begins anew after a step(). Make
+/// it after the module was moved to its device. Not thread-safe.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;

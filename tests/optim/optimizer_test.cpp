@@ -40,7 +40,7 @@ std::string refusal(const std::function<void()>& action) {
 TEST(Optimizer, StaleGradientsAreSkipped) {
   const Tensor a = parameter({1}), b = parameter({1});
   Sgd sgd({{"a", a}, {"b", b}}, 0.5, {.momentum = 0.5});
-  sgd.step();  // no gradient yet
+  EXPECT_THROW(sgd.step(), Error);  // no gradient yet
   EXPECT_THAT(a.values<float>(), ElementsAre(1));
 
   sum(F::add(a, b)).backward();
@@ -48,13 +48,25 @@ TEST(Optimizer, StaleGradientsAreSkipped) {
   EXPECT_THAT(a.values<float>(), ElementsAre(0.5f));
   EXPECT_THAT(b.values<float>(), ElementsAre(0.5f));
 
-  sgd.step();  // nothing new, and momentum alone does not move on
+  EXPECT_THROW(sgd.step(), Error);  // nothing new, and momentum alone does not move on
   EXPECT_THAT(a.values<float>(), ElementsAre(0.5f));
 
   sum(a).backward();  // b keeps the gradient of two steps ago
   sgd.step();
   EXPECT_THAT(a.values<float>(), ElementsAre(0.5f - 0.5f * 1.5f));
   EXPECT_THAT(b.values<float>(), ElementsAre(0.5f));
+}
+
+TEST(Optimizer, AccumulationBeginsAnewAfterAStep) {
+  const Tensor a = parameter({1});
+  Sgd sgd({{"a", a}}, 0.25);
+  for (const float expected : {0.5f, 0.0f}) {
+    sum(a).backward(GradientMode::Accumulate);
+    sum(a).backward(GradientMode::Accumulate);
+    EXPECT_THAT(a.grad().values<float>(), ElementsAre(2));
+    sgd.step();
+    EXPECT_THAT(a.values<float>(), ElementsAre(expected));
+  }
 }
 
 // As in a GAN: the generator's loss runs through the discriminator, whose gradients of that pass must not be
