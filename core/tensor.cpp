@@ -122,23 +122,29 @@ const Tensor::Impl& Tensor::impl() const {
 }
 
 const Shape& Tensor::shape() const { return impl().shape; }
-std::size_t Tensor::nbytes() const { return std::size_t(impl().shape.numel()) * size_of(impl_->dtype); }
+std::size_t Tensor::nbytes() const {
+  const Impl& self = impl();
+  return std::size_t(self.shape.numel()) * size_of(self.dtype);
+}
 DType Tensor::dtype() const { return impl().dtype; }
 Device Tensor::device() const { return impl().storage->device(); }
 MemoryFormat Tensor::format() const { return impl().format; }
 const Strides& Tensor::strides() const { return impl().strides; }
 
 bool Tensor::is_dense() const {
-  return same_layout(impl().shape, impl_->strides, dense_strides(impl_->shape, impl_->format));
+  const Impl& self = impl();
+  return same_layout(self.shape, self.strides, dense_strides(self.shape, self.format));
 }
 
 bool Tensor::is_contiguous() const {
-  return same_layout(impl().shape, impl_->strides, dense_strides(impl_->shape, MemoryFormat::Contiguous));
+  const Impl& self = impl();
+  return same_layout(self.shape, self.strides, dense_strides(self.shape, MemoryFormat::Contiguous));
 }
 
 bool Tensor::is_channels_last() const {
-  return impl().shape.rank() == 4 &&
-         same_layout(impl_->shape, impl_->strides, dense_strides(impl_->shape, MemoryFormat::ChannelsLast));
+  const Impl& self = impl();
+  return self.shape.rank() == 4 &&
+         same_layout(self.shape, self.strides, dense_strides(self.shape, MemoryFormat::ChannelsLast));
 }
 
 void* Tensor::data() const { return impl().data(); }
