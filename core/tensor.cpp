@@ -20,13 +20,18 @@ struct Tensor::Impl {
   MemoryFormat format = MemoryFormat::Contiguous;
   autograd::Meta meta;
 
-  std::byte* data() const { return static_cast<std::byte*>(storage->data()) + offset; }
+  /// Empty tensors may have no memory at all, and then nothing to be offset.
+  std::byte* data() const {
+    const auto begin = static_cast<std::byte*>(storage->data());
+    return begin == nullptr ? nullptr : begin + offset;
+  }
 };
 
 namespace {
 
-/// Strides of axes with fewer than two elements never matter.
+/// Strides of axes with fewer than two elements never matter, and no elements lie in every order.
 bool same_layout(const Shape& shape, const Strides& a, const Strides& b) {
+  if (shape.numel() == 0) return true;
   for (int axis = 0; axis < shape.rank(); ++axis) {
     if (shape[axis] > 1 && a[axis] != b[axis]) return false;
   }
@@ -175,7 +180,8 @@ Tensor Tensor::view(std::initializer_list<std::int64_t> extents) const {
   std::int64_t known = 1, *inferred = nullptr;
   for (auto& extent : wanted) {
     if (extent != -1) {
-      known *= extent;
+      DLCUDA_CHECK(!__builtin_mul_overflow(known, extent, &known), ShapeError,
+                   "view: {} cannot take shape [{}]", to_string(shape()), fmt::join(extents, ", "));
       continue;
     }
     DLCUDA_CHECK(inferred == nullptr, ShapeError, "view: only one extent can be -1, got [{}]",
