@@ -183,13 +183,15 @@ TEST(Conv2d, PlanesEqualTheReferenceOnIntegers) {
   const ThreadsKept kept;
   Draw draw;
   int by_planes = 0;
-  for (int i = 0; i < 150; ++i) {
-    set_num_threads(1 + i % 3);
-    const IntegerCase c(small_config(draw));
-    by_planes += c.goes_by_planes();
-    c.expect_equal(Device::cpu(), MemoryFormat::Contiguous);
+  for (const int threads : {1, 2, 3}) {
+    set_num_threads(threads);
+    for (int i = 0; i < 50; ++i) {
+      const IntegerCase c(small_config(draw));
+      by_planes += c.goes_by_planes();
+      c.expect_equal(Device::cpu(), MemoryFormat::Contiguous);
+    }
   }
-  EXPECT_GT(by_planes, 130);  // all but 16 channels to 16
+  EXPECT_GT(by_planes, 130);  // all but 16 channels to 15 or 16
 }
 
 TEST(Conv2d, EmptyBatch) {
