@@ -20,13 +20,18 @@ struct Tensor::Impl {
   MemoryFormat format = MemoryFormat::Contiguous;
   autograd::Meta meta;
 
-  std::byte* data() const { return static_cast<std::byte*>(storage->data()) + offset; }
+  /// Empty tensors may have no memory at all, and then nothing to be offset.
+  std::byte* data() const {
+    const auto begin = static_cast<std::byte*>(storage->data());
+    return begin == nullptr ? nullptr : begin + offset;
+  }
 };
 
 namespace {
 
-/// Strides of axes with fewer than two elements never matter.
+/// Strides of axes with fewer than two elements never matter, and no elements lie in every order.
 bool same_layout(const Shape& shape, const Strides& a, const Strides& b) {
+  if (shape.numel() == 0) return true;
   for (int axis = 0; axis < shape.rank(); ++axis) {
     if (shape[axis] > 1 && a[axis] != b[axis]) return false;
   }
@@ -139,23 +144,29 @@ const Tensor::Impl& Tensor::impl() const {
 }
 
 const Shape& Tensor::shape() const { return impl().shape; }
-std::size_t Tensor::nbytes() const { return std::size_t(impl().shape.numel()) * size_of(impl_->dtype); }
+std::size_t Tensor::nbytes() const {
+  const Impl& self = impl();
+  return std::size_t(self.shape.numel()) * size_of(self.dtype);
+}
 DType Tensor::dtype() const { return impl().dtype; }
 Device Tensor::device() const { return impl().storage->device(); }
 MemoryFormat Tensor::format() const { return impl().format; }
 const Strides& Tensor::strides() const { return impl().strides; }
 
 bool Tensor::is_dense() const {
-  return same_layout(impl().shape, impl_->strides, dense_strides(impl_->shape, impl_->format));
+  const Impl& self = impl();
+  return same_layout(self.shape, self.strides, dense_strides(self.shape, self.format));
 }
 
 bool Tensor::is_contiguous() const {
-  return same_layout(impl().shape, impl_->strides, dense_strides(impl_->shape, MemoryFormat::Contiguous));
+  const Impl& self = impl();
+  return same_layout(self.shape, self.strides, dense_strides(self.shape, MemoryFormat::Contiguous));
 }
 
 bool Tensor::is_channels_last() const {
-  return impl().shape.rank() == 4 &&
-         same_layout(impl_->shape, impl_->strides, dense_strides(impl_->shape, MemoryFormat::ChannelsLast));
+  const Impl& self = impl();
+  return self.shape.rank() == 4 &&
+         same_layout(self.shape, self.strides, dense_strides(self.shape, MemoryFormat::ChannelsLast));
 }
 
 void* Tensor::data() const { return impl().data(); }

@@ -213,7 +213,7 @@ DeviceScope::DeviceScope(int device) : previous_(-1) {
   DLCUDA_CUDA_CHECK(cudaGetDevice(&current));
   if (current == device && bound) return;
   DLCUDA_CUDA_CHECK(cudaSetDevice(device));
-  if (current != device && bound) previous_ = current;
+  if (current != device) previous_ = current;
   bound = true;
 }
 

@@ -1,9 +1,17 @@
 #include "dlcuda/kernels/conv2d.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <random>
+#include <string>
+#include <utility>
+
 #include "dlcuda/core/error.h"
+#include "dlcuda/core/parallel.h"
 #include "dlcuda/kernels/copy.h"
+#include "dlcuda/kernels/cpu/conv2d_planes.h"
 #include "dlcuda/kernels/random.h"
 #include "dlcuda/tests/support/reference.h"
 
@@ -52,11 +60,66 @@ Tensor integers(const Shape& shape, std::uint32_t ordinal) {
   return kernels::cast(kernels::cast(x, DType::I32), DType::F32);
 }
 
+struct Config {
+  Shape x, weight;
+  Conv2dParams params;
+};
+
+std::string to_string(const Config& c) {
+  return fmt::format("{}{} stride {} padding {} dilation {} groups {}", dlcuda::to_string(c.x),
+                     dlcuda::to_string(c.weight), fmt::join(c.params.stride, ","),
+                     fmt::join(c.params.padding, ","), fmt::join(c.params.dilation, ","), c.params.groups);
+}
+
+/// Every pass of one configuration on integers, as the f64 reference computes it.
+class IntegerCase {
+ public:
+  explicit IntegerCase(Config config)
+      : config_(std::move(config)),
+        x_(integers(config_.x, 0)),
+        weight_(integers(config_.weight, 1)),
+        bias_(integers(Shape{config_.weight[0]}, 2)),
+        dy_(integers(kernels::conv2d_shape(config_.x, config_.weight, config_.params), 3)) {
+    const auto wide = [](const Tensor& t) { return kernels::cast(t, DType::F64); };
+    const auto& params = config_.params;
+    y_ = kernels::conv2d_forward(wide(x_), wide(weight_), wide(bias_), params);
+    y_without_bias_ = kernels::conv2d_forward(wide(x_), wide(weight_), {}, params);
+    dx_ = kernels::conv2d_backward_data(wide(dy_), wide(weight_), config_.x, params);
+    gradients_ = kernels::conv2d_backward_weight(wide(x_), wide(dy_), config_.weight, params, true);
+  }
+
+  /// f32 must give the same numbers.
+  void expect_equal(Device device, MemoryFormat format) const {
+    SCOPED_TRACE(to_string(config_) + " " + dlcuda::to_string(device) + " " + dlcuda::to_string(format));
+    const auto& params = config_.params;
+    const Tensor x = kernels::to_format(x_, format).to(device);
+    const Tensor dy = kernels::to_format(dy_, format).to(device);
+    const Tensor weight = weight_.to(device), bias = bias_.to(device);
+    const Tolerance exact{0, 0};
+    expect_close(kernels::conv2d_forward(x, weight, bias, params), y_, exact);
+    expect_close(kernels::conv2d_forward(x, weight, {}, params), y_without_bias_, exact);
+    expect_close(kernels::conv2d_backward_data(dy, weight, config_.x, params), dx_, exact);
+    for (const bool with_bias : {false, true}) {
+      const auto gradients = kernels::conv2d_backward_weight(x, dy, config_.weight, params, with_bias);
+      expect_close(gradients.weight, gradients_.weight, exact);
+      EXPECT_EQ(gradients.bias.defined(), with_bias);
+      if (with_bias) expect_close(gradients.bias, gradients_.bias, exact);
+    }
+  }
+
+  /// Whether the CPU computes f32 in contiguous format plane by plane.
+  bool goes_by_planes() const {
+    return kernels::cpu::planes_apply(x_.raw(), weight_.raw(), dy_.raw(), config_.params);
+  }
+
+ private:
+  Config config_;
+  Tensor x_, weight_, bias_, dy_;   // f32
+  Tensor y_, y_without_bias_, dx_;  // f64
+  kernels::Conv2dWeightGradients gradients_;
+};
+
 TEST(Conv2d, LibrariesEqualTheReferenceOnIntegers) {
-  struct Config {
-    Shape x, weight;
-    Conv2dParams params;
-  };
   const Config configs[] = {
       {Shape{1, 1, 1, 1}, Shape{1, 1, 1, 1}, {}},
       {Shape{2, 31, 9, 9}, Shape{33, 31, 3, 3}, {{1, 1}, {1, 1, 1, 1}, {1, 1}, 1}},
@@ -68,32 +131,67 @@ TEST(Conv2d, LibrariesEqualTheReferenceOnIntegers) {
       {Shape{2, 12, 10, 10}, Shape{9, 4, 3, 2}, {{1, 2}, {3, 2, 1, 0}, {2, 3}, 3}},
   };
   for (const Config& config : configs) {
-    const Tensor x = integers(config.x, 0), weight = integers(config.weight, 1);
-    const Tensor bias = integers(Shape{config.weight[0]}, 2);
-    const Shape out = kernels::conv2d_shape(config.x, config.weight, config.params);
-    const Tensor dy = integers(out, 3);
-    const auto wide = [](const Tensor& t) { return kernels::cast(t, DType::F64); };
-    const Tensor y = kernels::conv2d_forward(wide(x), wide(weight), wide(bias), config.params);
-    const Tensor dx = kernels::conv2d_backward_data(wide(dy), wide(weight), config.x, config.params);
-    const auto dw = kernels::conv2d_backward_weight(wide(x), wide(dy), config.weight, config.params, true);
+    const IntegerCase c(config);
     for (const Device device : test_devices()) {
       for (const MemoryFormat format : {MemoryFormat::Contiguous, MemoryFormat::ChannelsLast}) {
-        SCOPED_TRACE(to_string(config.x) + to_string(config.weight) + " " + to_string(device) + " " +
-                     to_string(format));
-        const auto on = [&](const Tensor& t) {
-          return (t.rank() == 4 ? kernels::to_format(t, format) : t).to(device);
-        };
-        const Tensor w = weight.to(device);
-        const Tolerance exact{0, 0};
-        expect_close(kernels::conv2d_forward(on(x), w, on(bias), config.params), y, exact);
-        expect_close(kernels::conv2d_backward_data(on(dy), w, config.x, config.params), dx, exact);
-        const auto gradients =
-            kernels::conv2d_backward_weight(on(x), on(dy), config.weight, config.params, true);
-        expect_close(gradients.weight, dw.weight, exact);
-        expect_close(gradients.bias, dw.bias, exact);
+        c.expect_equal(device, format);
       }
     }
   }
+}
+
+/// Puts the number of threads back.
+struct ThreadsKept {
+  int before = num_threads();
+  ThreadsKept() = default;
+  ThreadsKept(const ThreadsKept&) = delete;
+  ThreadsKept& operator=(const ThreadsKept&) = delete;
+  ~ThreadsKept() { set_num_threads(before); }
+};
+
+/// Numbers of std::mt19937 are the same everywhere, those of the standard distributions are not.
+class Draw {
+ public:
+  std::int64_t operator()(std::int64_t low, std::int64_t high) {
+    return low + std::int64_t(random_() % std::uint32_t(high - low + 1));
+  }
+  std::int64_t operator()(std::initializer_list<std::int64_t> from) {
+    return from.begin()[(*this)(0, std::int64_t(from.size()) - 1)];
+  }
+
+ private:
+  std::mt19937 random_{5};
+};
+
+/// Few channels, stride 1: kernel, padding (also beyond the kernel), sides, channels and batch at random.
+Config small_config(Draw& draw) {
+  const std::int64_t in = draw({1, 2, 3, 4, 16}), out = draw({1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16});
+  const std::int64_t kernel[] = {draw(1, 4), draw(1, 7)};
+  std::int64_t side[2], before[2], after[2];
+  for (int axis = 0; axis < 2; ++axis) {
+    const std::int64_t most = draw({0, 1, kernel[axis], kernel[axis] + 3});
+    before[axis] = draw(0, most);
+    after[axis] = draw(0, 1) ? before[axis] : draw(0, most);
+    side[axis] = draw(std::max<std::int64_t>(1, kernel[axis] - before[axis] - after[axis]), 20);
+  }
+  return {Shape{draw(1, 5), in, side[0], side[1]},
+          Shape{out, in, kernel[0], kernel[1]},
+          {{1, 1}, {before[0], before[1], after[0], after[1]}, {1, 1}, 1}};
+}
+
+TEST(Conv2d, PlanesEqualTheReferenceOnIntegers) {
+  const ThreadsKept kept;
+  Draw draw;
+  int by_planes = 0;
+  for (const int threads : {1, 2, 3}) {
+    set_num_threads(threads);
+    for (int i = 0; i < 50; ++i) {
+      const IntegerCase c(small_config(draw));
+      by_planes += c.goes_by_planes();
+      c.expect_equal(Device::cpu(), MemoryFormat::Contiguous);
+    }
+  }
+  EXPECT_GT(by_planes, 130);  // all but 16 channels to 15 or 16
 }
 
 TEST(Conv2d, EmptyBatch) {

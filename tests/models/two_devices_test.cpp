@@ -16,7 +16,7 @@ namespace {
 constexpr std::int64_t kBatch = 32, kSide = 28;
 
 /// Digits as floats within [0, 1], in the middle of 32 x 32.
-Tensor images(std::int64_t first, std::vector<std::int64_t>* labels) {
+Tensor images(std::int64_t first, MemoryFormat format, std::vector<std::int64_t>* labels) {
   std::vector<float> pixels(std::size_t(kBatch * 32 * 32), 0.0f);
   std::vector<std::uint8_t> digit(std::size_t(kSide * kSide));
   for (std::int64_t n = 0; n < kBatch; ++n) {
@@ -26,7 +26,7 @@ Tensor images(std::int64_t first, std::vector<std::int64_t>* labels) {
           float(digit[std::size_t(i)]) / 255.0f;
     }
   }
-  return Tensor::from_values(pixels, Shape{kBatch, 1, 32, 32}).with_format(MemoryFormat::ChannelsLast);
+  return Tensor::from_values(pixels, Shape{kBatch, 1, 32, 32}).with_format(format);
 }
 
 /// Losses of `steps` steps, and how the weights began.
@@ -36,7 +36,8 @@ struct Course {
 };
 
 template <typename MakeModel, typename MakeOptimizer>
-Course train(Device device, int steps, const MakeModel& make_model, const MakeOptimizer& make_optimizer) {
+Course train(Device device, MemoryFormat format, int steps, const MakeModel& make_model,
+             const MakeOptimizer& make_optimizer) {
   kernels::manual_seed(4);
   const auto model = make_model();
   Course course;
@@ -46,7 +47,7 @@ Course train(Device device, int steps, const MakeModel& make_model, const MakeOp
   const auto optimizer = make_optimizer(*model);
   for (int step = 0; step < steps; ++step) {
     std::vector<std::int64_t> labels;
-    const Tensor x = images(step * kBatch, &labels).to(device);
+    const Tensor x = images(step * kBatch, format, &labels).to(device);
     const Tensor loss =
         functional::cross_entropy((*model)(x), Tensor::from_values(labels, Shape{kBatch}, device));
     loss.backward();
@@ -58,11 +59,12 @@ Course train(Device device, int steps, const MakeModel& make_model, const MakeOp
 }
 
 template <typename MakeModel, typename MakeOptimizer>
-void expect_the_same_course(const MakeModel& make_model, const MakeOptimizer& make_optimizer) {
+void expect_the_same_course(MemoryFormat format, const MakeModel& make_model,
+                            const MakeOptimizer& make_optimizer) {
   const CudaForTest cuda = cuda_for_test();
   if (!cuda.available) GTEST_SKIP() << cuda.reason;
-  const Course cpu = train(Device::cpu(), 20, make_model, make_optimizer);
-  const Course gpu = train(Device::cuda(), 20, make_model, make_optimizer);
+  const Course cpu = train(Device::cpu(), format, 20, make_model, make_optimizer);
+  const Course gpu = train(Device::cuda(), format, 20, make_model, make_optimizer);
   EXPECT_EQ(cpu.initial, gpu.initial);
   for (std::size_t i = 0; i < cpu.losses.size(); ++i)
     EXPECT_NEAR(cpu.losses[i], gpu.losses[i], 1e-4) << "step " << i;
@@ -71,12 +73,16 @@ void expect_the_same_course(const MakeModel& make_model, const MakeOptimizer& ma
 
 std::unique_ptr<Module> lenet5() { return std::make_unique<LeNet5>(); }
 
-TEST(TwoDevices, LeNet5WithAdam) {
-  expect_the_same_course(lenet5, [](Module& m) { return std::make_unique<Adam>(m.parameters(), 1e-3); });
+std::unique_ptr<Optimizer> adam(Module& model) { return std::make_unique<Adam>(model.parameters(), 1e-3); }
+
+TEST(TwoDevices, LeNet5WithAdamContiguous) { expect_the_same_course(MemoryFormat::Contiguous, lenet5, adam); }
+
+TEST(TwoDevices, LeNet5WithAdamChannelsLast) {
+  expect_the_same_course(MemoryFormat::ChannelsLast, lenet5, adam);
 }
 
 TEST(TwoDevices, LeNet5WithMomentum) {
-  expect_the_same_course(lenet5, [](Module& m) {
+  expect_the_same_course(MemoryFormat::ChannelsLast, lenet5, [](Module& m) {
     return std::make_unique<Sgd>(m.parameters(), 0.02, kernels::SgdParams{0.9, 0, false});
   });
 }
@@ -88,7 +94,7 @@ TEST(TwoDevices, MaxPoolingReluAndDropout) {
     model->add<Linear>(8 * 15 * 15, 10);
     return model;
   };
-  expect_the_same_course(net, [](Module& m) { return std::make_unique<Adam>(m.parameters(), 1e-3); });
+  expect_the_same_course(MemoryFormat::ChannelsLast, net, adam);
 }
 
 }  // namespace
