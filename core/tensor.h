@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 #include "dlcuda/core/device.h"
@@ -119,9 +120,16 @@ class Tensor {
   template <typename T>
   std::vector<T> values() const {
     require_dtype(dtype_of<T>);
-    std::vector<T> result(static_cast<std::size_t>(numel()));
-    copy_to_host(result.data());
-    return result;
+    const auto count = static_cast<std::size_t>(numel());
+    if constexpr (std::is_same_v<T, bool>) {  // std::vector<bool> packs bits and has no data()
+      const auto elements = std::make_unique<bool[]>(count);
+      copy_to_host(elements.get());
+      return std::vector<bool>(elements.get(), elements.get() + count);
+    } else {
+      std::vector<T> result(count);
+      copy_to_host(result.data());
+      return result;
+    }
   }
   /// The same into host memory of nbytes() bytes, whatever the dtype.
   void copy_to_host(void* to) const;

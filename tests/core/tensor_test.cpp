@@ -67,6 +67,12 @@ TEST_P(TensorOn, FromValuesKeepsThem) {
   EXPECT_EQ(float(Tensor::scalar(BFloat16(1.5f), GetParam()).item<BFloat16>()), 1.5f);
 }
 
+TEST_P(TensorOn, BoolsAreValuesToo) {
+  const Tensor x = Tensor::from_values({true, false, true}, Shape{3}, GetParam());
+  EXPECT_EQ(x.dtype(), DType::Bool);
+  EXPECT_EQ(x.values<bool>(), (std::vector<bool>{true, false, true}));
+}
+
 TEST_P(TensorOn, FromValuesCounts) {
   EXPECT_EQ(message_of<ShapeError>([] {
               Tensor::from_values({1, 2, 3}, Shape{2, 2}, GetParam());
