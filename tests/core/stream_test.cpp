@@ -6,6 +6,7 @@
 
 #include "dlcuda/core/error.h"
 #include "dlcuda/core/memory/caching_allocator.h"
+#include "dlcuda/tests/support/devices.h"
 #include "memory_fakes.h"
 
 namespace dlcuda {
@@ -75,7 +76,8 @@ TEST(Event, OnTheCpuEverythingHasHappened) {
 class CudaStream : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (cuda_probe().count == 0) GTEST_SKIP() << "no CUDA device: " << cuda_probe().reason;
+    const testing::CudaForTest cuda = testing::cuda_for_test();
+    if (!cuda.available) GTEST_SKIP() << "no CUDA device: " << cuda.reason;
   }
 };
 

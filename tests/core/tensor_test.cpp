@@ -12,6 +12,7 @@
 #include "dlcuda/core/error.h"
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/tests/support/devices.h"
+#include "dlcuda/tests/support/errors.h"
 
 namespace dlcuda::testing {
 namespace {
@@ -19,18 +20,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using enum MemoryFormat;
-
-/// The message of the error that `action` throws; the test fails if it throws no ErrorType.
-template <typename ErrorType, typename Action>
-std::string message_of(const Action& action) {
-  try {
-    action();
-  } catch (const ErrorType& error) {
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return {};
-}
 
 /// Each test runs on the CPU, and on a CUDA device where there is one.
 class TensorOn : public ::testing::TestWithParam<Device> {

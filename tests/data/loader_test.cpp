@@ -14,6 +14,7 @@
 
 #include "dlcuda/core/error.h"
 #include "dlcuda/data/digits.h"
+#include "dlcuda/tests/support/devices.h"
 #include "dlcuda/tests/support/temp_folder.h"
 
 namespace dlcuda {
@@ -190,8 +191,8 @@ TEST(DataLoader, MarksABufferThatWillBeUsedAgain) {
   EXPECT_GT(kept.version(), version);
 }
 
-class DataLoaderWorkers : public testing::TestWithParam<int> {};
-INSTANTIATE_TEST_SUITE_P(Workers, DataLoaderWorkers, testing::Values(0, 1, 3));
+class DataLoaderWorkers : public ::testing::TestWithParam<int> {};
+INSTANTIATE_TEST_SUITE_P(Workers, DataLoaderWorkers, ::testing::Values(0, 1, 3));
 
 TEST_P(DataLoaderWorkers, ErrorsComeInTheirBatchWithTheirType) {
   const auto dataset = std::make_shared<Numbered>(40);
@@ -273,7 +274,8 @@ TEST(DataLoader, RefusesBadOptions) {
 }
 
 TEST(DataLoader, UploadsToTheDevice) {
-  if (cuda_probe().count == 0) GTEST_SKIP() << cuda_probe().reason;
+  const testing::CudaForTest cuda = testing::cuda_for_test();
+  if (!cuda.available) GTEST_SKIP() << cuda.reason;
   const auto dataset = std::make_shared<Numbered>(50);
   LoaderOptions options{.batch_size = 4, .shuffle = true, .workers = 2};
   DataLoader host(dataset, plain(*dataset), options);

@@ -7,6 +7,7 @@
 #include "dlcuda/core/error.h"
 #include "dlcuda/kernels/arithmetic.h"
 #include "dlcuda/layers/functional.h"
+#include "dlcuda/tests/support/errors.h"
 #include "dlcuda/tests/support/random_tensor.h"
 
 namespace dlcuda {
@@ -23,15 +24,6 @@ Tensor leaf(std::initializer_list<double> values) {
 }
 
 Tensor sum(const Tensor& x) { return F::reduce(x, F::Reduction::Sum); }
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "(no error)";
-}
 
 TEST(Autograd, OverwriteReplacesAndAccumulateAdds) {
   const Tensor x = leaf({1, 2});
@@ -87,8 +79,8 @@ TEST(Autograd, TheGraphIsFreedAsItGoes) {
   const Tensor square = F::multiply(x, x);
   const Tensor loss = sum(square);
   loss.backward();
-  EXPECT_THAT(error_of([&] { loss.backward(); }), HasSubstr("compute the loss again"));
-  EXPECT_THAT(error_of([&] { sum(F::scale(square, 2)).backward(); }),
+  EXPECT_THAT(message_of<Error>([&] { loss.backward(); }), HasSubstr("compute the loss again"));
+  EXPECT_THAT(message_of<Error>([&] { sum(F::scale(square, 2)).backward(); }),
               AllOf(HasSubstr("multiply"), HasSubstr("freed by an earlier backward()")));
 }
 
@@ -97,14 +89,16 @@ TEST(Autograd, WhatWasSavedMustNotChange) {
   Tensor y = F::sigmoid(x);
   const Tensor loss = sum(y);
   y.zero();
-  EXPECT_THAT(error_of([&] { loss.backward(); }), HasSubstr("changed in place after the forward pass"));
+  EXPECT_THAT(message_of<Error>([&] { loss.backward(); }),
+              HasSubstr("changed in place after the forward pass"));
 
   Tensor weight = Tensor::from_values<double>({1, 2}, {1, 2});
   Tensor input = Tensor::from_values<double>({1, 2}, {1, 2});
   input.set_requires_grad();
   const Tensor out = sum(F::linear(input, weight));
   kernels::fill(weight, 5);
-  EXPECT_THAT(error_of([&] { out.backward(); }), HasSubstr("changed in place after the forward pass"));
+  EXPECT_THAT(message_of<Error>([&] { out.backward(); }),
+              HasSubstr("changed in place after the forward pass"));
 }
 
 TEST(Autograd, WhatIsNotNeededIsNotSaved) {
@@ -128,7 +122,7 @@ TEST(Autograd, TheDropoutMaskCannotBeDrawnAgainAfterAdvanceStep) {
   kernels::Generator generator(1, RandomDomain::Dropout, Device::cpu());
   const Tensor loss = sum(F::dropout(leaf({1, 2}), 0.5, true, generator));
   generator.advance_step();
-  EXPECT_THAT(error_of([&] { loss.backward(); }), HasSubstr("changed in place"));
+  EXPECT_THAT(message_of<Error>([&] { loss.backward(); }), HasSubstr("changed in place"));
 }
 
 TEST(Autograd, NoGradRecordsNothing) {
@@ -140,7 +134,7 @@ TEST(Autograd, NoGradRecordsNothing) {
   }
   EXPECT_TRUE(F::tanh(x).requires_grad());
   EXPECT_FALSE(F::tanh(x.detach()).requires_grad());
-  EXPECT_THAT(error_of([&] { sum(x.detach()).backward(); }), HasSubstr("NoGrad"));
+  EXPECT_THAT(message_of<Error>([&] { sum(x.detach()).backward(); }), HasSubstr("NoGrad"));
 }
 
 TEST(Autograd, NothingOfTheGraphOutlivesAForwardPassWithoutGradients) {
@@ -152,7 +146,8 @@ TEST(Autograd, NothingOfTheGraphOutlivesAForwardPassWithoutGradients) {
 
 TEST(Autograd, BackwardNeedsAScalar) {
   const Tensor x = leaf({1, 2});
-  EXPECT_THAT(error_of([&] { F::scale(x, 2).backward(); }), HasSubstr("expected a scalar, got shape [2]"));
+  EXPECT_THAT(message_of<Error>([&] { F::scale(x, 2).backward(); }),
+              HasSubstr("expected a scalar, got shape [2]"));
 }
 
 TEST(Autograd, OnlyReachedLeavesGetAGradient) {
@@ -168,7 +163,7 @@ TEST(Autograd, OnlyReachedLeavesGetAGradient) {
 }
 
 TEST(Autograd, TheMaximumRefusesAGradient) {
-  EXPECT_THAT(error_of([] { F::reduce(leaf({1, 2}), F::Reduction::Max); }), HasSubstr("detach()"));
+  EXPECT_THAT(message_of<Error>([] { F::reduce(leaf({1, 2}), F::Reduction::Max); }), HasSubstr("detach()"));
   EXPECT_EQ(F::reduce(leaf({1, 2}).detach(), F::Reduction::Max).item<double>(), 2);
 }
 

@@ -5,14 +5,15 @@
 
 #include "dlcuda/core/error.h"
 #include "dlcuda/layers/layers.h"
+#include "dlcuda/tests/support/devices.h"
 #include "dlcuda/tests/support/random_tensor.h"
 
 namespace dlcuda {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::Not;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 /// A child registered before the module's own tensors, a buffer between parameters: the order of state_dict
 /// is nevertheless parameters, buffers, children, as PyTorch has it.
@@ -179,9 +180,10 @@ TEST(Module, ToTheSameDeviceChangesNothing) {
 }
 
 TEST(Module, ToAnotherDeviceKeepsValuesSharingAndGradientMarks) {
-  if (cuda_probe().count == 0) {
+  const dlcuda::testing::CudaForTest cuda = dlcuda::testing::cuda_for_test();
+  if (!cuda.available) {
     EXPECT_THROW(Net().to(Device::cuda()), DeviceError);
-    GTEST_SKIP() << cuda_probe().reason;
+    GTEST_SKIP() << cuda.reason;
   }
   Tied tied;
   tied.to(Device::cuda());

@@ -3,13 +3,13 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "dlcuda/kernels/copy.h"
+#include "dlcuda/tests/support/reference.h"
 
 namespace dlcuda {
 
@@ -29,13 +29,8 @@ inline Tensor reference_tensor(const nlohmann::json& described, DType dtype) {
 
 /// Element by element, with the tolerances of the dtype.
 inline void expect_near(const Tensor& got, const std::vector<double>& expected, const std::string& what) {
-  const bool exact = got.dtype() == DType::F64;
-  const double rtol = exact ? 1e-7 : 1.3e-6, atol = exact ? 1e-7 : 1e-5;
-  const auto values = kernels::cast(got, DType::F64).values<double>();
-  ASSERT_EQ(values.size(), expected.size()) << what;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    ASSERT_NEAR(values[i], expected[i], atol + rtol * std::abs(expected[i])) << what << ", element " << i;
-  }
+  SCOPED_TRACE(what);
+  testing::expect_close(got, Tensor::from_values(expected, got.shape()));
 }
 
 }  // namespace dlcuda

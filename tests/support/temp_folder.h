@@ -1,8 +1,5 @@
-// A folder that goes with the test that made it, and the error checks that tests about files share.
+// A folder that goes with the test that made it, and where the real data lie.
 #pragma once
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -11,6 +8,8 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
+
+#include "dlcuda/tests/support/errors.h"
 
 namespace dlcuda {
 
@@ -38,19 +37,6 @@ inline void write_file(const std::filesystem::path& path, std::span<const unsign
   std::ofstream file(path, std::ios::binary);
   file.write(reinterpret_cast<const char*>(bytes.data()), std::streamsize(bytes.size()));
   if (!file) throw std::runtime_error("cannot write " + path.string());
-}
-
-/// The call throws exactly this error type and its message holds all of the words.
-template <typename ErrorType, typename Call, typename... Words>
-void expect_error(Call&& call, const Words&... words) {
-  try {
-    call();
-    ADD_FAILURE() << "nothing was thrown";
-  } catch (const std::exception& error) {
-    EXPECT_EQ(typeid(error), typeid(ErrorType)) << error.what();
-    for (const std::string& word : {std::string(words)...})
-      EXPECT_THAT(error.what(), testing::HasSubstr(word));
-  }
 }
 
 /// Where the real data sets lie: $DLCUDA_DATA_DIR, else beside the source tree. Tests skip what is not there.
