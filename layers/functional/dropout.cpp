@@ -1,0 +1,28 @@
+#include "dlcuda/layers/functional/dropout.h"
+
+#include "dlcuda/kernels/dropout.h"
+#include "dlcuda/layers/recording.h"
+
+namespace dlcuda::functional {
+
+using autograd::any_requires_grad;
+using autograd::BackwardContext;
+using autograd::record;
+using autograd::Saved;
+
+Tensor dropout(const Tensor& x, double p, bool training, kernels::Generator& generator) {
+  if (!training || p == 0) return x;
+  const kernels::DropoutParams params{.p = p, .call = generator.next_call()};
+  Tensor y = kernels::dropout(x, params);
+  if (!any_requires_grad({x})) return y;
+  // The step number is saved as a tensor that must not change: after advance_step() another mask would be
+  // drawn.
+  return record(
+      "dropout", std::move(y), {x},
+      [params, step = Saved(params.call.step), format = x.format()](const BackwardContext& context) {
+        (void)step.get();
+        return std::vector{kernels::dropout(as_format(context.grad, format), params)};
+      });
+}
+
+}  // namespace dlcuda::functional

@@ -1,0 +1,15 @@
+// Dropout. See layers/functional.h.
+#pragma once
+
+#include "dlcuda/kernels/random.h"
+
+namespace dlcuda {
+namespace functional DLCUDA_API {
+
+/// In training, drops each element with probability p and scales the others by 1 / (1 - p); otherwise x
+/// itself. The mask is drawn again by backward(), which must come before generator.advance_step(); it throws
+/// Error otherwise.
+Tensor dropout(const Tensor& x, double p, bool training, kernels::Generator& generator);
+
+}  // namespace functional
+}  // namespace dlcuda
