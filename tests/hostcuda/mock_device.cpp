@@ -11,7 +11,7 @@ namespace {
 thread_local cudaError_t last_error = cudaSuccess;
 thread_local int device_of_thread = 0;
 
-constexpr int kMultiprocessors = 4;  // few, so that grid-stride loops go round more than once
+constexpr int kMultiprocessors = 1;  // few, so that grid-stride loops go round more than once
 constexpr int kSharedBytes = 48 << 10;
 constexpr int kSharedBytesOptIn = 227 << 10;
 
