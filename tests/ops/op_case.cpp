@@ -8,7 +8,6 @@
 #include <stdexcept>
 
 #include "dlcuda/core/autograd.h"
-#include "dlcuda/core/safetensors.h"
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/tests/support/reference.h"
 
@@ -137,6 +136,22 @@ bool OpCase::checks_numeric_gradient() const {
 Inputs OpCase::inputs(const Variant& variant, Fill fill) const {
   Inputs result;
   for (const json& spec : description_.at("inputs")) result.push_back(generate(spec, variant, fill));
+  return result;
+}
+
+Inputs OpCase::read_inputs(const SafetensorsFile& file, Device device) const {
+  const bool channels_last = description_.value("channels_last", false);
+  const MemoryFormat format = channels_last ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous;
+  Inputs result;
+  for (const json& spec : description_.at("inputs")) {
+    if (spec.is_null()) {
+      result.emplace_back();
+      continue;
+    }
+    Tensor x = file.tensor(name_ + "/in" + std::to_string(result.size()));
+    if (spec.value("image", false)) x = kernels::to_format(x, format);
+    result.push_back(x.to(device));
+  }
   return result;
 }
 

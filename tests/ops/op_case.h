@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "dlcuda/core/safetensors.h"
 #include "dlcuda/tests/ops/op.h"
 #include "dlcuda/tests/support/devices.h"
 
@@ -36,6 +37,8 @@ class OpCase {
   std::size_t outputs() const { return description_.at("outputs").size(); }
 
   Inputs inputs(const Variant& variant, Fill fill = Fill::Exact) const;
+  /// The inputs that a file holds as "name/in0", ...; images channels-last if the description says so.
+  Inputs read_inputs(const SafetensorsFile& file, Device device) const;
   /// The operation on these inputs; differentiates by those that the description names.
   Evaluation evaluate(const Inputs& inputs) const;
   Outputs run(const Inputs& inputs) const;
