@@ -4,13 +4,15 @@
 # From scripts/gpu-check: the tree, the build folder, the results folder, whether there is no GPU.
 : "${root:=}" "${build:=}" "${out:=}" "${rehearse:=0}"
 
-# Short tests that run our kernels (convolution and matrix product are NVIDIA's). compute-sanitizer slows them down 10
-# to 100 times.
-kernel_tests='*Cuda*:Activation.*:Arithmetic.*:AvgPool2d.*:Bias.*:Copy.*:CrossEntropy.*:Dropout.*:MaxPool2d.*:Reduce.*'
-kernel_tests+=':Softmax.*:Update.*'
-# Tests and training on what this machine has, and on the host shim.
+# What runs our kernels (convolution and matrix products are NVIDIA's): the values of the table of operations, and the
+# tests of what it cannot say. compute-sanitizer slows them down 10 to 100 times.
+kernel_ops='*Values/*:-*Values/conv2d_*:*Values/linear_*:*Values/*matmul*'
+kernel_tests='*Cuda*'
+# Tests, the table of operations, and training: on what this machine has, and on the host shim.
 tests=bin/dlcuda_tests
 shim_tests=bin/dlcuda_tests_hostcuda
+ops=bin/dlcuda_ops
+shim_ops=bin/dlcuda_ops_hostcuda
 train=bin/train_lenet5
 shim_train=bin/train_lenet5_hostcuda
 
@@ -95,23 +97,57 @@ stage_tests() {
   return "$status"
 }
 
-sanitize() {
-  local tool=$1 binary=$build/$tests count
-  if [ "$rehearse" = 1 ]; then binary=$build/$shim_tests; fi
-  if [ ! -x "$binary" ]; then skip "not rehearsed: ${binary##*/} was not built"; fi
-  count=$("$binary" --gtest_list_tests --gtest_filter="$kernel_tests" | grep -c '^  ' || true)
-  if [ "$count" = 0 ]; then
-    note "no test is named like $kernel_tests"
-    return 1
+# The table of operations, a family at a time; each run says how many op x dtype x shape cases it had.
+run_families() {
+  local binary=$build/$1 counts=$out/$2 status=0 family
+  rm -rf "$counts" && mkdir -p "$counts"
+  export binary counts
+  for family in "$root"/tests/ops/values/*.safetensors; do basename "$family" .safetensors; done |
+    # shellcheck disable=SC2016  # expanded by the inner shell
+    xargs -I '{}' -P 4 "$BASH" -c '
+      DLCUDA_OPS_FAMILY=$1 DLCUDA_OPS_COUNT=$counts/$1.count timeout 400 "$binary" --gtest_brief=1 >"$counts/$1.log" 2>&1 ||
+        { printf "FAILED %s\n" "$1"; grep -E "^\[  FAILED  \]|Failure$|rror" "$counts/$1.log" | head -n 20; exit 1; }' \
+      family '{}' || status=1
+  note "$2: $(cat "$counts"/*.count 2>/dev/null | awk '{ n += $1 } END { print n + 0 }') op x dtype x shape cases ran"
+  return "$status"
+}
+stage_ops() {
+  if [ "$rehearse" = 0 ]; then
+    run_families "$ops" ops
+  elif [ -x "$build/$shim_ops" ]; then
+    run_families "$shim_ops" ops-shim
+    note 'not rehearsed: the operations on a GPU'
+  else
+    skip "not rehearsed on the host shim: $shim_ops was not built"
   fi
-  if [ "$rehearse" = 1 ]; then skip "rehearsed: the filter names $count tests; not rehearsed: compute-sanitizer itself"; fi
+}
+
+sanitize() {
+  local tool=$1 binaries=("$build/$ops" "$build/$tests") filters=("$kernel_ops" "$kernel_tests") i counts=()
+  if [ "$rehearse" = 1 ]; then binaries=("$build/$shim_ops" "$build/$shim_tests"); fi
+  for i in 0 1; do
+    if [ ! -x "${binaries[i]}" ]; then skip "not rehearsed: ${binaries[i]##*/} was not built"; fi
+    counts[i]=$("${binaries[i]}" --gtest_list_tests --gtest_filter="${filters[i]}" | grep -c '^  ' || true)
+    if [ "${counts[i]}" = 0 ]; then
+      note "no test of ${binaries[i]##*/} is named like ${filters[i]}"
+      return 1
+    fi
+  done
+  if [ "$rehearse" = 1 ]; then
+    skip "rehearsed: the filters name ${counts[0]} and ${counts[1]} tests; not rehearsed: compute-sanitizer itself"
+  fi
   local sanitizer
   sanitizer=$(command -v compute-sanitizer || true)
   if [ -z "$sanitizer" ]; then sanitizer=$(dirname "$(find_nvcc)")/compute-sanitizer; fi
   if [ ! -x "$sanitizer" ]; then skip 'compute-sanitizer is not here'; fi
   # Without the cache every buffer is an allocation of its own, so that its end is known.
-  DLCUDA_NO_CACHE=1 "$sanitizer" --tool "$tool" --error-exitcode 86 "$binary" --gtest_filter="$kernel_tests"
-  note "$count tests"
+  local status=0
+  for i in 0 1; do
+    DLCUDA_NO_CACHE=1 "$sanitizer" --tool "$tool" --error-exitcode 86 "${binaries[i]}" --gtest_filter="${filters[i]}" ||
+      status=$?
+  done
+  note "${counts[0]} cases of the table of operations, ${counts[1]} tests"
+  return "$status"
 }
 stage_memcheck() { sanitize memcheck; }
 stage_racecheck() { sanitize racecheck; }
