@@ -102,8 +102,8 @@ run_families() {
   local binary=$build/$1 counts=$out/$2 status=0 family
   rm -rf "$counts" && mkdir -p "$counts"
   export binary counts
+  # shellcheck disable=SC2016  # expanded by the inner shell
   for family in "$root"/tests/ops/values/*.safetensors; do basename "$family" .safetensors; done |
-    # shellcheck disable=SC2016  # expanded by the inner shell
     xargs -I '{}' -P 4 "$BASH" -c '
       DLCUDA_OPS_FAMILY=$1 DLCUDA_OPS_COUNT=$counts/$1.count timeout 400 "$binary" --gtest_brief=1 >"$counts/$1.log" 2>&1 ||
         { printf "FAILED %s\n" "$1"; grep -E "^\[  FAILED  \]|Failure$|rror" "$counts/$1.log" | head -n 20; exit 1; }' \
