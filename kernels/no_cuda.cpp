@@ -4,16 +4,19 @@
 #include "dlcuda/kernels/activation.h"
 #include "dlcuda/kernels/arithmetic.h"
 #include "dlcuda/kernels/bias.h"
+#include "dlcuda/kernels/boxes.h"
 #include "dlcuda/kernels/conv2d.h"
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/cross_entropy.h"
 #include "dlcuda/kernels/dropout.h"
 #include "dlcuda/kernels/matmul.h"
+#include "dlcuda/kernels/nms.h"
 #include "dlcuda/kernels/pool2d.h"
 #include "dlcuda/kernels/random.h"
 #include "dlcuda/kernels/reduce.h"
 #include "dlcuda/kernels/softmax.h"
 #include "dlcuda/kernels/update.h"
+#include "dlcuda/kernels/yolo.h"
 
 namespace dlcuda::kernels::cuda {
 namespace {
@@ -36,6 +39,10 @@ void fill(View, double) { refuse("fill"); }
 void advance_counter(View, std::int64_t) { refuse("advance_counter"); }
 void bias_add(View, View, View) { refuse("bias_add"); }
 void bias_backward(View, View) { refuse("bias_backward"); }
+void box_overlap(View, View, View, BoxOverlap) { refuse("box_overlap"); }
+void box_overlap_backward(View, View, View, View, View, BoxOverlap) { refuse("box_overlap_backward"); }
+void box_overlap_matrix(View, View, View, BoxOverlap) { refuse("box_overlap_matrix"); }
+void box_map(View, View, View, View, BoxMap, const BoxCoding&) { refuse("box_map"); }
 void conv2d_forward(View, View, View, View, const Conv2dParams&) { refuse("conv2d"); }
 void conv2d_backward_data(View, View, View, const Conv2dParams&) { refuse("conv2d_backward_data"); }
 void conv2d_backward_weight(View, View, View, View, const Conv2dParams&) { refuse("conv2d_backward_weight"); }
@@ -45,6 +52,7 @@ void cross_entropy_backward(View, View, View, View, View) { refuse("cross_entrop
 void classification_metrics(View, View, View, View) { refuse("classification_metrics"); }
 void dropout(View, View, const DropoutParams&) { refuse("dropout"); }
 void matmul(View, View, View, View, const MatmulParams&) { refuse("matmul"); }
+void nms(View, View, View, View, View, const NmsParams&) { refuse("nms"); }
 void avg_pool2d_forward(View, View, const Pool2dParams&) { refuse("avg_pool2d"); }
 void avg_pool2d_backward(View, View, const Pool2dParams&) { refuse("avg_pool2d_backward"); }
 void max_pool2d_forward(View, View, View, const Pool2dParams&) { refuse("max_pool2d"); }
@@ -58,5 +66,6 @@ void softmax_forward(View, View) { refuse("softmax"); }
 void softmax_backward(View, View, View) { refuse("softmax_backward"); }
 void sgd_update(std::span<const UpdateTensors>, View, const SgdParams&) { refuse("sgd_update"); }
 void adam_update(std::span<const UpdateTensors>, View, View, const AdamParams&) { refuse("adam_update"); }
+void yolo_decode(View, View, View, View, View) { refuse("yolo_decode"); }
 
 }  // namespace dlcuda::kernels::cuda

@@ -6,6 +6,7 @@
 #include "dlcuda/layers/functional/activation.h"
 #include "dlcuda/layers/functional/arithmetic.h"
 #include "dlcuda/layers/functional/convolution.h"
+#include "dlcuda/layers/functional/detection.h"
 #include "dlcuda/layers/functional/dropout.h"
 #include "dlcuda/layers/functional/layout.h"
 #include "dlcuda/layers/functional/linear.h"

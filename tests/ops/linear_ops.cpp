@@ -6,10 +6,6 @@ namespace {
 
 namespace F = functional;
 
-Tensor zeros(const Shape& shape, Device device, DType dtype = DType::F32) {
-  return Tensor::zeros(shape, dtype, device);
-}
-
 const Op kLinear("linear",
                  [](const Inputs& in, const Params&) { return Outputs{F::linear(in[0], in[1], in[2])}; });
 const OpErrors kLinearErrors(

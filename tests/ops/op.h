@@ -2,6 +2,7 @@
 // pieces fit.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <initializer_list>
 #include <map>
@@ -75,5 +76,10 @@ class OpErrors {
   OpErrors(std::string op, std::initializer_list<ErrorCase> cases);
 };
 const std::map<std::string, std::vector<ErrorCase>>& all_errors();
+
+/// What error cases are fed with.
+inline Tensor zeros(const Shape& shape, Device device, DType dtype = DType::F32) {
+  return Tensor::zeros(shape, dtype, device);
+}
 
 }  // namespace dlcuda::testing

@@ -2,8 +2,8 @@
 
 usage: ops_check.py PATH_OF_ops_exchange [--count 500] [--seed 1] [--device cpu] [--op NAME ...] [--keep FOLDER]
 
-Operations take turns, so that each is drawn equally often. Inputs are drawn as tests/ops/FAMILY.py says, shifted by
-random fractions, rounded to a random dtype of the operation, and handed over in a safetensors file; PyTorch computes
+Operations take turns, so that each is drawn equally often. Inputs are drawn as tests/ops/FAMILY.py says, f64 and f32 ones
+shifted by random fractions, rounded to a random dtype of the operation, and handed over in a safetensors file; PyTorch computes
 in f64 from the same rounded inputs. The tolerances are those of the table. Exits 77 where torch or safetensors is not
 installed.
 """
@@ -37,7 +37,8 @@ def rounded_inputs(one, dtype, generator):
     for spec in one["inputs"]:
         x = table.generate(spec)
         if x is not None and x.is_floating_point():
-            if not spec["exact"] and "values" not in spec:
+            # 16-bit inputs stay multiples of their step: an operation made of several would round in between.
+            if not spec["exact"] and "values" not in spec and dtype in ("f64", "f32"):
                 x = x + spec["step"] * 0.8 * (torch.rand(x.shape, dtype=torch.float64, generator=generator) - 0.5)
             stat = spec["dtype"] == "stat"
             x = x.to(DTYPES[dtype] if dtype == "f64" or not stat else torch.float32)
@@ -118,6 +119,8 @@ def main():
                 reasons.append(f"{name}: {reason}")
         if reasons:
             failed += 1
+            if failed > 30:
+                continue  # enough to read
             shapes = [spec and spec["shape"] for spec in one["inputs"]]
             layout = "channels-last" if one["channels_last"] else "contiguous"
             print(f"{operation.name} {dtype} {layout} {shapes} {one['params']}:\n    " + "\n    ".join(reasons))
