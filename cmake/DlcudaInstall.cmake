@@ -7,7 +7,7 @@ include(CMakePackageConfigHelpers)
 set(DLCUDA_INTERNAL_HEADERS
     "^core/check\\.h$" # fmt
     "^core/memory/(block|pointer_table)\\.h$"
-    "^kernels/checks\\.h$" # fmt
+    "^kernels/(axis_layout|checks)\\.h$" # fmt
     "^kernels/dispatch\\.h$"
     "^layers/recording\\.h$"
     "^data/(byte_source|digit_shapes)\\.h$"

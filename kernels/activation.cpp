@@ -9,9 +9,26 @@ namespace {
 void check(const char* op, const ActivationParams& params) {
   DLCUDA_CHECK(params.kind != Activation::LeakyRelu || params.slope >= 0, ArgumentError,
                "{}: the slope of leaky ReLU must not be negative, got {}", op, params.slope);
+  DLCUDA_CHECK(params.kind != Activation::Elu || params.alpha >= 0, ArgumentError,
+               "{}: the alpha of ELU must not be negative, got {}", op, params.alpha);
+  DLCUDA_CHECK(params.kind != Activation::Softplus || params.beta > 0, ArgumentError,
+               "{}: the beta of softplus must be positive, got {}", op, params.beta);
 }
 
 }  // namespace
+
+bool activation_saves_input(Activation kind) {
+  switch (kind) {
+    case Activation::Silu:
+    case Activation::Gelu:
+    case Activation::GeluTanh:
+    case Activation::HardSwish:
+    case Activation::Softplus:
+      return true;
+    default:
+      return false;
+  }
+}
 
 Tensor activation_forward(const Tensor& x, const ActivationParams& params) {
   require_floating("activation", "x", x);
@@ -22,13 +39,13 @@ Tensor activation_forward(const Tensor& x, const ActivationParams& params) {
   return y;
 }
 
-Tensor activation_backward(const Tensor& dy, const Tensor& y, const ActivationParams& params) {
+Tensor activation_backward(const Tensor& dy, const Tensor& saved, const ActivationParams& params) {
   require_floating("activation_backward", "dy", dy);
   require_dense("activation_backward", "dy", dy);
-  require_like("activation_backward", "y", y, "dy", dy);
+  require_like("activation_backward", "saved", saved, "dy", dy);
   check("activation_backward", params);
   Tensor dx = Tensor::empty_like(dy);
-  DLCUDA_DISPATCH_LOOPS(dy.device(), activation_backward(dy.raw(), y.raw(), dx.raw(), params));
+  DLCUDA_DISPATCH_LOOPS(dy.device(), activation_backward(dy.raw(), saved.raw(), dx.raw(), params));
   return dx;
 }
 

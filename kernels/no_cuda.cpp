@@ -62,8 +62,8 @@ void fill_normal(View, double, double, const RandomCall&) { refuse("fill_normal"
 void reduce(View, View, Reduction) { refuse("reduce"); }
 void reduce_backward(View, View, Reduction) { refuse("reduce_backward"); }
 void argmax(View, View) { refuse("argmax"); }
-void softmax_forward(View, View) { refuse("softmax"); }
-void softmax_backward(View, View, View) { refuse("softmax_backward"); }
+void softmax_forward(View, View, bool) { refuse("softmax"); }
+void softmax_backward(View, View, View, bool) { refuse("softmax_backward"); }
 void sgd_update(std::span<const UpdateTensors>, View, const SgdParams&) { refuse("sgd_update"); }
 void adam_update(std::span<const UpdateTensors>, View, View, const AdamParams&) { refuse("adam_update"); }
 void yolo_decode(View, View, View, View, View) { refuse("yolo_decode"); }

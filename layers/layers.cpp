@@ -122,20 +122,42 @@ std::string MaxPool2d::describe() const { return describe_pool("MaxPool2d", para
 ActivationLayer::ActivationLayer(const functional::ActivationParams& params) : params_(params) {
   DLCUDA_CHECK(std::isfinite(params.slope) && params.slope >= 0, ArgumentError,
                "LeakyRelu: slope must be finite and not negative, got {}", params.slope);
+  DLCUDA_CHECK(std::isfinite(params.alpha) && params.alpha >= 0, ArgumentError,
+               "Elu: alpha must be finite and not negative, got {}", params.alpha);
+  DLCUDA_CHECK(std::isfinite(params.beta) && params.beta > 0, ArgumentError,
+               "Softplus: beta must be finite and positive, got {}", params.beta);
 }
 
 Tensor ActivationLayer::forward(const Tensor& x) { return functional::activation(x, params_); }
 
 std::string ActivationLayer::describe() const {
   switch (params_.kind) {
+    case Activation::Identity:
+      return "Identity()";
     case Activation::Sigmoid:
       return "Sigmoid()";
     case Activation::Tanh:
       return "Tanh()";
     case Activation::Relu:
       return "Relu()";
+    case Activation::Relu6:
+      return "Relu6()";
     case Activation::LeakyRelu:
       return fmt::format("LeakyRelu({})", params_.slope);
+    case Activation::Elu:
+      return fmt::format("Elu({})", params_.alpha);
+    case Activation::Silu:
+      return "Silu()";
+    case Activation::Gelu:
+      return "Gelu()";
+    case Activation::GeluTanh:
+      return "GeluTanh()";
+    case Activation::HardSigmoid:
+      return "HardSigmoid()";
+    case Activation::HardSwish:
+      return "HardSwish()";
+    case Activation::Softplus:
+      return fmt::format("Softplus({}, {})", params_.beta, params_.threshold);
   }
   return "ActivationLayer()";
 }

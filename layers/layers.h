@@ -87,13 +87,39 @@ class MaxPool2d : public Module {
 /// Any activation as a layer; those below are this with a name.
 class ActivationLayer : public Module {
  public:
-  /// Throws ArgumentError for a slope that is negative or not finite.
+  /// Throws ArgumentError for a slope or alpha that is negative, a beta that is not positive, or one not
+  /// finite.
   explicit ActivationLayer(const functional::ActivationParams& params);
   Tensor forward(const Tensor& x) override;
   std::string describe() const override;
 
  private:
   functional::ActivationParams params_;
+};
+
+class Relu6 : public ActivationLayer {
+ public:
+  Relu6() : ActivationLayer({.kind = functional::Activation::Relu6}) {}
+};
+
+class Silu : public ActivationLayer {
+ public:
+  Silu() : ActivationLayer({.kind = functional::Activation::Silu}) {}
+};
+
+class Gelu : public ActivationLayer {
+ public:
+  Gelu() : ActivationLayer({.kind = functional::Activation::Gelu}) {}
+};
+
+class HardSigmoid : public ActivationLayer {
+ public:
+  HardSigmoid() : ActivationLayer({.kind = functional::Activation::HardSigmoid}) {}
+};
+
+class HardSwish : public ActivationLayer {
+ public:
+  HardSwish() : ActivationLayer({.kind = functional::Activation::HardSwish}) {}
 };
 
 class Sigmoid : public ActivationLayer {

@@ -4,33 +4,10 @@
 #include "dlcuda/kernels/functors/activation.h"
 
 namespace dlcuda::kernels::cpu::DLCUDA_ISA {
-namespace {
-
-/// body.template operator()<Functor>(functor) for the chosen activation, with arithmetic in C.
-template <typename C, typename Body>
-DLCUDA_INLINE void visit_activation(const ActivationParams& params, const Body& body) {
-  switch (params.kind) {
-    case Activation::Sigmoid:
-      body(functors::Sigmoid<C>{});
-      break;
-    case Activation::Tanh:
-      body(functors::Tanh<C>{});
-      break;
-    case Activation::Relu:
-      body(functors::Relu<C>{});
-      break;
-    case Activation::LeakyRelu:
-      body(functors::LeakyRelu<C>{static_cast<C>(params.slope)});
-      break;
-  }
-}
-
-}  // namespace
-
 void activation_forward(const TensorView& x, const TensorView& y, const ActivationParams& params) {
   visit_floating(x.dtype, [&]<typename T>() {
     using C = compute_t<T>;
-    visit_activation<C>(params, [&](auto f) {
+    functors::visit_activation<C>(params, [&](auto f) {
       const T* __restrict from = x.as<const T>();
       T* __restrict to = y.as<T>();
       parallel_for(x.numel(), kGrain, [=](std::int64_t begin, std::int64_t end) {
@@ -40,17 +17,17 @@ void activation_forward(const TensorView& x, const TensorView& y, const Activati
   });
 }
 
-void activation_backward(const TensorView& dy, const TensorView& y, const TensorView& dx,
+void activation_backward(const TensorView& dy, const TensorView& saved, const TensorView& dx,
                          const ActivationParams& params) {
   visit_floating(dy.dtype, [&]<typename T>() {
     using C = compute_t<T>;
-    visit_activation<C>(params, [&](auto f) {
+    functors::visit_activation<C>(params, [&](auto f) {
       const T* __restrict grad = dy.as<const T>();
-      const T* __restrict out = y.as<const T>();
+      const T* __restrict kept = saved.as<const T>();
       T* __restrict to = dx.as<T>();
       parallel_for(dy.numel(), kGrain, [=](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i) {
-          to[i] = static_cast<T>(f.backward(static_cast<C>(grad[i]), static_cast<C>(out[i])));
+          to[i] = static_cast<T>(f.backward(static_cast<C>(grad[i]), static_cast<C>(kept[i])));
         }
       });
     });

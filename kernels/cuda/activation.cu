@@ -1,7 +1,8 @@
 // Activations.
 //
-//   forward   y[i] = f(x[i])                 f: sigmoid, tanh, ReLU, leaky ReLU
-//   backward  dx[i] = dy[i] * f'(x[i])       from y alone: nothing but y is saved
+//   forward   y[i] = f(x[i])
+//   backward  dx[i] = dy[i] * f'(x[i])       from x or from y, whichever the functor takes: one of them is
+//   saved
 //
 // Dense tensors of any shape and format, all the same; f32, f16, bf16 with f32 arithmetic. Outputs are
 // overwritten and may be the inputs.
@@ -22,39 +23,25 @@ struct Forward {
 template <typename F>
 struct Backward {
   F function;
-  __device__ float operator()(float dy, float y) const { return function.backward(dy, y); }
+  __device__ float operator()(float dy, float saved) const { return function.backward(dy, saved); }
 };
-
-template <typename Visitor>
-void visit_activation(const ActivationParams& params, Visitor&& visitor) {
-  switch (params.kind) {
-    case Activation::Sigmoid:
-      return visitor(functors::Sigmoid<float>{});
-    case Activation::Tanh:
-      return visitor(functors::Tanh<float>{});
-    case Activation::Relu:
-      return visitor(functors::Relu<float>{});
-    case Activation::LeakyRelu:
-      return visitor(functors::LeakyRelu<float>{params.slope});
-  }
-}
 
 }  // namespace
 
 void activation_forward(const TensorView& x, const TensorView& y, const ActivationParams& params) {
   visit_float("activation_forward", x.dtype, [&]<typename T>() {
-    visit_activation(params, [&](auto function) {
+    functors::visit_activation<float>(params, [&](auto function) {
       map("activation_forward", Forward<decltype(function)>{function}, x.numel(), y.as<T>(), x.as<const T>());
     });
   });
 }
 
-void activation_backward(const TensorView& dy, const TensorView& y, const TensorView& dx,
+void activation_backward(const TensorView& dy, const TensorView& saved, const TensorView& dx,
                          const ActivationParams& params) {
   visit_float("activation_backward", dy.dtype, [&]<typename T>() {
-    visit_activation(params, [&](auto function) {
+    functors::visit_activation<float>(params, [&](auto function) {
       map("activation_backward", Backward<decltype(function)>{function}, dy.numel(), dx.as<T>(),
-          dy.as<const T>(), y.as<const T>());
+          dy.as<const T>(), saved.as<const T>());
     });
   });
 }

@@ -29,10 +29,11 @@ __device__ __forceinline__ float warp_reduce(float value, const Combine& combine
   return value;
 }
 
-/// Every thread gets the result of all kThreads threads of its group: a warp, or the whole block of kThreads.
-/// All of the block's threads must call it.
+/// Every thread gets the result of all kThreads threads of its group: itself, a warp, or the whole block of
+/// kThreads. All of the group's threads must call it.
 template <int kThreads, typename Combine>
 __device__ __forceinline__ float group_reduce(float value, const Combine& combine) {
+  if constexpr (kThreads == 1) return value;
   value = warp_reduce(value, combine);
   if constexpr (kThreads > kWarp) {
     constexpr int kWarps = kThreads / kWarp;

@@ -74,6 +74,20 @@ DLCUDA_HD double tanh(double x) { return ::tanh(x); }
 DLCUDA_HD float sigmoid(float x) { return 1.0f / (1.0f + functors::exp(-x)); }
 DLCUDA_HD double sigmoid(double x) { return 1.0 / (1.0 + ::exp(-x)); }
 
+/// e^x - 1, without cancellation around 0.
+DLCUDA_HD float expm1(float x) {
+  const float clamped = x < -20.0f ? -20.0f : (x > 88.0f ? 88.0f : x);  // e^-20 is nothing beside 1
+  const detail::SplitExp e = detail::split_exp(clamped);
+  const float power = detail::power_of_two(e.n);
+  const float inside = power * e.p + (power - 1.0f);
+  return x > 88.0f ? functors::exp(x) : inside;
+}
+DLCUDA_HD double expm1(double x) { return ::expm1(x); }
+
+DLCUDA_HD float log1p(float x) { return ::log1pf(x); }
+DLCUDA_HD double log1p(double x) { return ::log1p(x); }
+DLCUDA_HD float erfc(float x) { return ::erfcf(x); }
+DLCUDA_HD double erfc(double x) { return ::erfc(x); }
 DLCUDA_HD float log(float x) { return ::logf(x); }
 DLCUDA_HD double log(double x) { return ::log(x); }
 DLCUDA_HD float sqrt(float x) { return ::sqrtf(x); }

@@ -1,0 +1,36 @@
+// A dense tensor seen along one of its axes, in the order of memory. Internal.
+#pragma once
+
+#include "dlcuda/kernels/checks.h"
+
+namespace dlcuda::kernels {
+
+/// 0 to rank - 1 from an axis that may count from the end. Throws ShapeError, also for a scalar.
+inline int checked_axis(const char* op, const Tensor& x, int axis) {
+  DLCUDA_CHECK(axis >= -x.rank() && axis < x.rank(), ShapeError, "{}: axis {} does not exist in shape {}", op,
+               axis, to_string(x.shape()));
+  return axis < 0 ? axis + x.rank() : axis;
+}
+
+/// The elements as (outer, n, inner), contiguous, n being those along `axis` (checked); whatever the format.
+inline TensorView along_axis(const Tensor& x, int axis) {
+  TensorView view = x.raw();
+  const bool channels_last = x.is_channels_last() && !x.is_contiguous();
+  std::int64_t outer = 1, inner = 1;
+  for (int other = 0; other < x.rank(); ++other) {
+    if (other == axis) continue;
+    // Channels lie behind all others in channels-last.
+    const bool before = channels_last && (axis == 1 || other == 1) ? axis == 1 : other < axis;
+    (before ? outer : inner) *= x.size(other);
+  }
+  const std::int64_t n = x.size(axis);
+  view.rank = 3;
+  for (const auto& [i, extent, stride] :
+       {std::tuple{0, outer, n * inner}, {1, n, inner}, {2, inner, std::int64_t{1}}}) {
+    view.shape[i] = extent;
+    view.strides[i] = stride;
+  }
+  return view;
+}
+
+}  // namespace dlcuda::kernels
