@@ -3,12 +3,15 @@
 #include "dlcuda/core/check.h"
 #include "dlcuda/kernels/activation.h"
 #include "dlcuda/kernels/arithmetic.h"
+#include "dlcuda/kernels/batch_norm.h"
 #include "dlcuda/kernels/bias.h"
 #include "dlcuda/kernels/boxes.h"
 #include "dlcuda/kernels/conv2d.h"
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/cross_entropy.h"
 #include "dlcuda/kernels/dropout.h"
+#include "dlcuda/kernels/group_norm.h"
+#include "dlcuda/kernels/local_response_norm.h"
 #include "dlcuda/kernels/matmul.h"
 #include "dlcuda/kernels/nms.h"
 #include "dlcuda/kernels/pool2d.h"
@@ -37,6 +40,18 @@ void multiply(View, View, View) { refuse("multiply"); }
 void scale(View, double, View) { refuse("scale"); }
 void fill(View, double) { refuse("fill"); }
 void advance_counter(View, std::int64_t) { refuse("advance_counter"); }
+void batch_norm_statistics(View, View, View, View, View, const BatchNormParams&) { refuse("batch_norm"); }
+void batch_norm_running(View, View, View, View, double) { refuse("batch_norm"); }
+void batch_norm_apply(View, View, View, View, View, View, View, const ActivationParams&) {
+  refuse("batch_norm");
+}
+void batch_norm_backward_parameters(View, View, View, View, View, View, View, const ActivationParams&) {
+  refuse("batch_norm_backward");
+}
+void batch_norm_backward_data(View, View, View, View, View, View, View, View, View, View, bool,
+                              const ActivationParams&) {
+  refuse("batch_norm_backward");
+}
 void bias_add(View, View, View) { refuse("bias_add"); }
 void bias_backward(View, View) { refuse("bias_backward"); }
 void box_overlap(View, View, View, BoxOverlap) { refuse("box_overlap"); }
@@ -51,6 +66,21 @@ void cross_entropy_forward(View, View, View, View, View) { refuse("cross_entropy
 void cross_entropy_backward(View, View, View, View, View) { refuse("cross_entropy_backward"); }
 void classification_metrics(View, View, View, View) { refuse("classification_metrics"); }
 void dropout(View, View, const DropoutParams&) { refuse("dropout"); }
+void group_norm_forward(View, View, View, View, View, View, const GroupNormLayout&, double) {
+  refuse("group_norm");
+}
+void group_norm_backward_data(View, View, View, View, View, View, const GroupNormLayout&) {
+  refuse("group_norm_backward");
+}
+void group_norm_backward_parameters(View, View, View, View, View, View, const GroupNormLayout&) {
+  refuse("group_norm_backward");
+}
+void local_response_norm_forward(View, View, const LocalResponseNormParams&) {
+  refuse("local_response_norm");
+}
+void local_response_norm_backward(View, View, View, const LocalResponseNormParams&) {
+  refuse("local_response_norm_backward");
+}
 void matmul(View, View, View, View, const MatmulParams&) { refuse("matmul"); }
 void nms(View, View, View, View, View, const NmsParams&) { refuse("nms"); }
 void avg_pool2d_forward(View, View, const Pool2dParams&) { refuse("avg_pool2d"); }

@@ -11,5 +11,6 @@
 #include "dlcuda/layers/functional/layout.h"
 #include "dlcuda/layers/functional/linear.h"
 #include "dlcuda/layers/functional/loss.h"
+#include "dlcuda/layers/functional/normalization.h"
 #include "dlcuda/layers/functional/pooling.h"
 #include "dlcuda/layers/functional/reduction.h"

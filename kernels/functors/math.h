@@ -90,6 +90,8 @@ DLCUDA_HD float erfc(float x) { return ::erfcf(x); }
 DLCUDA_HD double erfc(double x) { return ::erfc(x); }
 DLCUDA_HD float log(float x) { return ::logf(x); }
 DLCUDA_HD double log(double x) { return ::log(x); }
+DLCUDA_HD float pow(float x, float y) { return ::powf(x, y); }
+DLCUDA_HD double pow(double x, double y) { return ::pow(x, y); }
 DLCUDA_HD float sqrt(float x) { return ::sqrtf(x); }
 DLCUDA_HD double sqrt(double x) { return ::sqrt(x); }
 

@@ -67,7 +67,8 @@ OPS = {}
 
 
 def op(name, run, cases, draw, dtypes=DTYPES, slack=0, because="", numeric=True):
-    """slack: the tolerance grows by slack * (relative tolerance of the dtype) * (largest value of the tensor), for
+    """slack: the tolerance grows by slack * (relative tolerance of the dtype) * (largest value of the output, or of all
+    gradients: a sum that cancels is as exact as its terms), for
     `because`: an operation that rounds partial results, or whose terms cancel. numeric: whether its gradient is also
     checked by differences (not where it has none, or is not smooth)."""
     assert name not in OPS, f"{name} is described twice"

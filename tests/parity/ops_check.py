@@ -46,23 +46,26 @@ def rounded_inputs(one, dtype, generator):
     return inputs
 
 
-def wrong(actual, expected, dtype, slack):
-    """The reason why two tensors differ, or None."""
+def largest(x):
+    finite = x[x.isfinite()].abs()
+    return finite.max().item() if finite.numel() else 0.0
+
+
+def wrong(actual, expected, dtype, slack, scale):
+    """The reason why two tensors differ, or None. scale: the largest value that slack counts from."""
     if list(actual.shape) != list(expected.shape):
         return f"shape {list(actual.shape)}, expected {list(expected.shape)}"
     actual, expected = actual.double(), expected.double()
     if expected.numel() == 0:
         return None
     relative, absolute = TOLERANCES[dtype]
-    finite = expected[expected.isfinite()].abs()
-    largest = finite.max().item() if finite.numel() else 0.0
-    allowed = absolute + relative * (expected.abs() + slack * largest)
+    allowed = absolute + relative * (expected.abs() + slack * scale)
     same = (actual == expected) | (actual.isnan() & expected.isnan()) | ((actual - expected).abs() <= allowed)
     if same.all():
         return None
     at = (~same).reshape(-1).nonzero()[0].item()
     return (f"{(~same).sum().item()} of {same.numel()} elements differ; the first, {at}: got "
-            f"{actual.reshape(-1)[at].item()!r}, expected {expected.reshape(-1)[at].item()!r} (largest {largest:.3g})")
+            f"{actual.reshape(-1)[at].item()!r}, expected {expected.reshape(-1)[at].item()!r} (largest {scale:.3g})")
 
 
 def main():
@@ -106,6 +109,7 @@ def main():
     failed = 0
     for key, (operation, dtype, one, values) in expected.items():
         reasons = [errors[key]] if key in errors else []
+        of_gradients = max((largest(v) for n, v in values.items() if n.startswith("grad")), default=0.0)
         for name, value in values.items():
             if reasons:
                 break
@@ -114,7 +118,8 @@ def main():
                 continue
             # Gradients and outputs of statistics are f32 beside 16-bit data: held to the data's tolerance as well.
             exact = not value.is_floating_point()
-            reason = wrong(results[f"{key}/{name}"], value, dtype, 0 if exact else operation.slack)
+            reason = wrong(results[f"{key}/{name}"], value, dtype, 0 if exact else operation.slack,
+                           of_gradients if name.startswith("grad") else largest(value.double()))
             if reason:
                 reasons.append(f"{name}: {reason}")
         if reasons:

@@ -1,0 +1,167 @@
+#include "dlcuda/kernels/batch_norm.h"
+
+#include "dlcuda/kernels/axis_layout.h"
+#include "dlcuda/kernels/dispatch.h"
+
+namespace dlcuda::kernels {
+namespace {
+
+DType statistics_dtype(const Tensor& x) { return x.dtype() == DType::F64 ? DType::F64 : DType::F32; }
+
+void require_data(const char* op, const char* name, const Tensor& x) {
+  require_floating(op, name, x);
+  DLCUDA_CHECK(x.rank() == 2 || x.rank() == 4, ShapeError,
+               "{}: {} must be (N, C) or (N, C, H, W), got shape {}", op, name, to_string(x.shape()));
+  require_dense(op, name, x);
+}
+
+/// One number for each channel.
+void require_channels(const char* op, const char* name, const Tensor& parameter, const Tensor& x) {
+  require_dtype(op, name, parameter, statistics_dtype(x));
+  require_shape(op, name, parameter, Shape{x.size(1)});
+  require_device(op, name, parameter, x.device());
+  require_contiguous(op, name, parameter);
+}
+
+void require_optional_channels(const char* op, const char* name, const Tensor& parameter, const Tensor& x) {
+  if (parameter.defined()) require_channels(op, name, parameter, x);
+}
+
+void require_activation(const char* op, const ActivationParams& activation) {
+  DLCUDA_CHECK(!activation_saves_input(activation.kind), ArgumentError,
+               "{}: this activation cannot be fused, because its gradient needs its input; call it by itself",
+               op);
+}
+
+void check_forward(const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                   const Tensor& residual, const BatchNormParams& params) {
+  require_data(op, "x", x);
+  require_optional_channels(op, "weight", weight, x);
+  require_optional_channels(op, "bias", bias, x);
+  if (residual.defined()) require_like(op, "residual", residual, "x", x);
+  require_activation(op, params.activation);
+  DLCUDA_CHECK(params.epsilon > 0, ArgumentError, "{}: epsilon must be positive, got {}", op, params.epsilon);
+  DLCUDA_CHECK(params.momentum >= 0 && params.momentum <= 1, ArgumentError,
+               "{}: momentum must be between 0 and 1, got {}", op, params.momentum);
+}
+
+TensorView by_channel(const Tensor& x) { return x.defined() ? along_axis(x, 1) : TensorView{}; }
+
+BatchNormOutput outputs_of(const Tensor& x) {
+  const Shape channels{x.size(1)};
+  const DType dtype = statistics_dtype(x);
+  return {Tensor::empty_like(x), Tensor::empty(channels, dtype, x.device()),
+          Tensor::empty(channels, dtype, x.device())};
+}
+
+void apply(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& residual,
+           const ActivationParams& activation, const BatchNormOutput& out) {
+  DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_apply(by_channel(x), out.mean.raw(), out.inverse_std.raw(),
+                                                     optional_view(weight), optional_view(bias),
+                                                     by_channel(residual), by_channel(out.y), activation));
+}
+
+}  // namespace
+
+BatchNormOutput batch_norm_training(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                                    const Tensor& residual, const Tensor& running_mean,
+                                    const Tensor& running_var, const BatchNormParams& params) {
+  const char* op = "batch_norm";
+  check_forward(op, x, weight, bias, residual, params);
+  require_optional_channels(op, "running_mean", running_mean, x);
+  require_optional_channels(op, "running_var", running_var, x);
+  DLCUDA_CHECK(running_mean.defined() == running_var.defined(), ArgumentError,
+               "batch_norm: running_mean and running_var come together or not at all");
+  DLCUDA_CHECK(x.numel() == 0 || x.numel() > x.size(1), ShapeError,
+               "batch_norm: in training a channel needs more than one value, got shape {}",
+               to_string(x.shape()));
+  BatchNormOutput out = outputs_of(x);
+  DLCUDA_DISPATCH_LOOPS(
+      x.device(), batch_norm_statistics(by_channel(x), out.mean.raw(), out.inverse_std.raw(),
+                                        optional_view(running_mean), optional_view(running_var), params));
+  if (running_mean.defined() && x.numel() > 0) {
+    running_mean.bump_version();
+    running_var.bump_version();
+  }
+  apply(x, weight, bias, residual, params.activation, out);
+  return out;
+}
+
+BatchNormOutput batch_norm_inference(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                                     const Tensor& residual, const Tensor& running_mean,
+                                     const Tensor& running_var, const BatchNormParams& params) {
+  const char* op = "batch_norm";
+  check_forward(op, x, weight, bias, residual, params);
+  require_channels(op, "running_mean", running_mean, x);
+  require_channels(op, "running_var", running_var, x);
+  BatchNormOutput out = outputs_of(x);
+  DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_running(running_mean.raw(), running_var.raw(), out.mean.raw(),
+                                                       out.inverse_std.raw(), params.epsilon));
+  apply(x, weight, bias, residual, params.activation, out);
+  return out;
+}
+
+BatchNormGradients batch_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& y,
+                                       const Tensor& weight, const Tensor& mean, const Tensor& inverse_std,
+                                       bool training, bool with_residual, const BatchNormParams& params) {
+  const char* op = "batch_norm_backward";
+  require_data(op, "x", x);
+  require_like(op, "dy", dy, "x", x);
+  require_optional_channels(op, "weight", weight, x);
+  require_channels(op, "mean", mean, x);
+  require_channels(op, "inverse_std", inverse_std, x);
+  require_activation(op, params.activation);
+  if (params.activation.kind != Activation::Identity) require_like(op, "y", y, "x", x);
+
+  BatchNormGradients gradients{Tensor::empty_like(x), Tensor::empty_like(mean), Tensor::empty_like(mean),
+                               with_residual ? Tensor::empty_like(x) : Tensor{}};
+  const TensorView output = by_channel(params.activation.kind == Activation::Identity ? Tensor{} : y);
+  DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_backward_parameters(
+                                        by_channel(dy), by_channel(x), output, mean.raw(), inverse_std.raw(),
+                                        gradients.weight.raw(), gradients.bias.raw(), params.activation));
+  DLCUDA_DISPATCH_LOOPS(
+      x.device(), batch_norm_backward_data(by_channel(dy), by_channel(x), output, mean.raw(),
+                                           inverse_std.raw(), optional_view(weight), gradients.weight.raw(),
+                                           gradients.bias.raw(), by_channel(gradients.x),
+                                           by_channel(gradients.residual), training, params.activation));
+  return gradients;
+}
+
+FoldedWeights fold_batch_norm(const Tensor& layer_weight, const Tensor& layer_bias, const Tensor& weight,
+                              const Tensor& bias, const Tensor& running_mean, const Tensor& running_var,
+                              double epsilon) {
+  const char* op = "fold_batch_norm";
+  require_floating(op, "layer_weight", layer_weight);
+  require_contiguous(op, "layer_weight", layer_weight);
+  DLCUDA_CHECK(layer_weight.rank() >= 2, ShapeError,
+               "fold_batch_norm: layer_weight must have an output and an input axis, got shape {}",
+               to_string(layer_weight.shape()));
+  const std::int64_t channels = layer_weight.size(0);
+  const Tensor rows = layer_weight.detach().view({1, channels, -1, 1});
+  require_channels(op, "running_mean", running_mean, rows);
+  require_channels(op, "running_var", running_var, rows);
+  require_optional_channels(op, "weight", weight, rows);
+  require_optional_channels(op, "bias", bias, rows);
+  if (layer_bias.defined()) {
+    require_shape(op, "layer_bias", layer_bias, Shape{channels});
+    require_dtype(op, "layer_bias", layer_bias, layer_weight.dtype());
+    require_device(op, "layer_bias", layer_bias, layer_weight.device());
+  }
+
+  // The normalisation is linear: of the weight it takes the factor only, of the bias everything.
+  BatchNormOutput scaled = outputs_of(rows);
+  DLCUDA_DISPATCH_LOOPS(rows.device(),
+                        batch_norm_running(running_mean.raw(), running_var.raw(), scaled.mean.raw(),
+                                           scaled.inverse_std.raw(), epsilon));
+  const Tensor old_bias = layer_bias.defined()
+                              ? layer_bias.detach()
+                              : Tensor::zeros(Shape{channels}, layer_weight.dtype(), layer_weight.device());
+  const BatchNormOutput shifted{Tensor::empty(Shape{1, channels}, old_bias.dtype(), old_bias.device()),
+                                scaled.mean, scaled.inverse_std};
+  apply(old_bias.view({1, channels}), weight, bias, {}, {.kind = Activation::Identity}, shifted);
+  scaled.mean = Tensor::zeros_like(scaled.mean);
+  apply(rows, weight, {}, {}, {.kind = Activation::Identity}, scaled);
+  return {scaled.y.view(layer_weight.shape()), shifted.y.view({channels})};
+}
+
+}  // namespace dlcuda::kernels

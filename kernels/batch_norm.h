@@ -1,0 +1,83 @@
+// Batch normalisation (Ioffe & Szegedy, 2015) of (N, C) or (N, C, H, W), with what usually follows it in the
+// same pass:
+//
+//   y = activation((x - mean) * inverse_std * weight + bias + residual)
+//
+// Data are f32, f16, bf16 (f64 on the CPU), dense in either format; parameters and statistics are (C), f32
+// (f64 with f64). Weight, bias and residual may be undefined: 1, 0, 0. The activation must be one whose
+// backward pass reads the output only (activation_saves_input() is false); Identity is none.
+#pragma once
+
+#include "dlcuda/kernels/activation.h"
+
+namespace dlcuda {
+namespace kernels DLCUDA_API {
+
+struct BatchNormParams {
+  double epsilon = 1e-5;
+  double momentum = 0.1;  ///< share of the new value in the running statistics
+  ActivationParams activation{.kind = Activation::Identity};
+};
+
+struct BatchNormOutput {
+  Tensor y;            ///< like x
+  Tensor mean;         ///< (C), of the batch or the running one
+  Tensor inverse_std;  ///< (C), 1 / sqrt(variance + epsilon)
+};
+
+/// With the statistics of the batch (the variance divided by n). running_mean and running_var, if defined,
+/// move towards them by `momentum`; the running variance is the unbiased one. Throws ShapeError for a single
+/// value per channel.
+BatchNormOutput batch_norm_training(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                                    const Tensor& residual, const Tensor& running_mean,
+                                    const Tensor& running_var, const BatchNormParams& params = {});
+
+/// With the running statistics, which do not change.
+BatchNormOutput batch_norm_inference(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                                     const Tensor& residual, const Tensor& running_mean,
+                                     const Tensor& running_var, const BatchNormParams& params = {});
+
+struct BatchNormGradients {
+  Tensor x, weight, bias;
+  Tensor residual;  ///< defined if asked for
+};
+/// Gradients of either form. y: the output, needed unless the activation is Identity. `training`: whether
+/// mean and inverse_std were those of the batch, which then depend on x.
+BatchNormGradients batch_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& y,
+                                       const Tensor& weight, const Tensor& mean, const Tensor& inverse_std,
+                                       bool training, bool with_residual, const BatchNormParams& params = {});
+
+struct FoldedWeights {
+  Tensor weight, bias;
+};
+/// The weight (O, ...) and bias (O) of a convolution or linear layer that computes what the given one and a
+/// batch normalisation in inference compute together. A missing bias is 0.
+FoldedWeights fold_batch_norm(const Tensor& layer_weight, const Tensor& layer_bias, const Tensor& weight,
+                              const Tensor& bias, const Tensor& running_mean, const Tensor& running_var,
+                              double epsilon = 1e-5);
+
+// x, residual, y and their gradients as (outer, C, inner) in the order of memory. A null pointer: left out.
+DLCUDA_LOOP_BACKENDS(
+    // Batch statistics; moves the running ones.
+    void batch_norm_statistics(const TensorView& x, const TensorView& mean, const TensorView& inverse_std,
+                               const TensorView& running_mean, const TensorView& running_var,
+                               const BatchNormParams& params);
+    // mean and inverse_std from the running statistics.
+    void batch_norm_running(const TensorView& running_mean, const TensorView& running_var,
+                            const TensorView& mean, const TensorView& inverse_std, double epsilon);
+    void batch_norm_apply(const TensorView& x, const TensorView& mean, const TensorView& inverse_std,
+                          const TensorView& weight, const TensorView& bias, const TensorView& residual,
+                          const TensorView& y, const ActivationParams& activation);
+    // dweight = sum g * (x - mean) * inverse_std and dbias = sum g, with g = dy through the activation.
+    void batch_norm_backward_parameters(const TensorView& dy, const TensorView& x, const TensorView& y,
+                                        const TensorView& mean, const TensorView& inverse_std,
+                                        const TensorView& dweight, const TensorView& dbias,
+                                        const ActivationParams& activation);
+    void batch_norm_backward_data(const TensorView& dy, const TensorView& x, const TensorView& y,
+                                  const TensorView& mean, const TensorView& inverse_std,
+                                  const TensorView& weight, const TensorView& dweight,
+                                  const TensorView& dbias, const TensorView& dx, const TensorView& dresidual,
+                                  bool training, const ActivationParams& activation);)
+
+}  // namespace kernels
+}  // namespace dlcuda

@@ -1,0 +1,146 @@
+#include "dlcuda/kernels/batch_norm.h"
+
+#include "dlcuda/kernels/cpu/channels.h"
+#include "dlcuda/kernels/functors/batch_norm.h"
+
+namespace dlcuda::kernels::cpu::DLCUDA_ISA {
+namespace {
+
+/// Elements of a channel.
+DLCUDA_INLINE std::int64_t count_of(const TensorView& x) { return x.shape[0] * x.shape[2]; }
+
+}  // namespace
+
+void batch_norm_statistics(const TensorView& x, const TensorView& mean, const TensorView& inverse_std,
+                           const TensorView& running_mean, const TensorView& running_var,
+                           const BatchNormParams& params) {
+  if (x.numel() == 0) {  // nothing to normalise, and nothing is learnt from it
+    batch_norm_running(running_mean, running_var, mean, inverse_std, params.epsilon);
+    return;
+  }
+  visit_floating(x.dtype, [&]<typename T>() {
+    using C = compute_t<T>;
+    const T* from = x.as<const T>();
+    const std::int64_t inner = x.shape[2];
+    const double count = static_cast<double>(count_of(x));
+    C *means = mean.as<C>(), *stds = inverse_std.as<C>();
+    C *slow_mean = running_mean.as<C>(), *slow_var = running_var.as<C>();
+    const C momentum = static_cast<C>(params.momentum);
+    sum_channels<C>(
+        x,
+        [=](std::int64_t i, std::int64_t c, C& sum, C& squares) {
+          const C shifted = static_cast<C>(from[i]) - static_cast<C>(from[c * inner]);
+          sum = shifted;
+          squares = shifted * shifted;
+        },
+        [=](std::int64_t c, double sum, double squares) {
+          const double shift = static_cast<double>(static_cast<C>(from[c * inner]));
+          const functors::ChannelStatistics<double> s(shift, sum, squares, count);
+          means[c] = static_cast<C>(s.mean);
+          stds[c] = static_cast<C>(s.inverse_std(params.epsilon));
+          if (!slow_mean) return;
+          functors::move_towards(slow_mean[c], means[c], momentum);
+          functors::move_towards(slow_var[c], static_cast<C>(s.variance * count / (count - 1)), momentum);
+        });
+  });
+}
+
+void batch_norm_running(const TensorView& running_mean, const TensorView& running_var, const TensorView& mean,
+                        const TensorView& inverse_std, double epsilon) {
+  visit_floating(mean.dtype, [&]<typename T>() {
+    using C = compute_t<T>;
+    for (std::int64_t c = 0; c < mean.shape[0]; ++c) {
+      mean.as<C>()[c] = running_mean.data ? running_mean.as<const C>()[c] : C(0);
+      const C variance = running_var.data ? running_var.as<const C>()[c] : C(1);
+      inverse_std.as<C>()[c] = C(1) / functors::sqrt(variance + static_cast<C>(epsilon));
+    }
+  });
+}
+
+void batch_norm_apply(const TensorView& x, const TensorView& mean, const TensorView& inverse_std,
+                      const TensorView& weight, const TensorView& bias, const TensorView& residual,
+                      const TensorView& y, const ActivationParams& activation) {
+  visit_floating(x.dtype, [&]<typename T>() {
+    using C = compute_t<T>;
+    functors::visit_output_activation<C>(activation, [&](auto f) {
+      const T *from = x.as<const T>(), *beside = residual.as<const T>();
+      T* to = y.as<T>();
+      const C *means = mean.as<const C>(), *stds = inverse_std.as<const C>();
+      const C *weights = weight.as<const C>(), *biases = bias.as<const C>();
+      const auto scale = [=](std::int64_t c) {
+        return functors::ChannelScale<C>(means[c], stds[c], weights ? weights[c] : C(1),
+                                         biases ? biases[c] : C(0));
+      };
+      if (beside) {
+        for_channels(x, scale, [=](std::int64_t i, const auto& channel) {
+          to[i] = static_cast<T>(f.forward(channel(static_cast<C>(from[i])) + static_cast<C>(beside[i])));
+        });
+      } else {
+        for_channels(x, scale, [=](std::int64_t i, const auto& channel) {
+          to[i] = static_cast<T>(f.forward(channel(static_cast<C>(from[i]))));
+        });
+      }
+    });
+  });
+}
+
+void batch_norm_backward_parameters(const TensorView& dy, const TensorView& x, const TensorView& y,
+                                    const TensorView& mean, const TensorView& inverse_std,
+                                    const TensorView& dweight, const TensorView& dbias,
+                                    const ActivationParams& activation) {
+  visit_floating(x.dtype, [&]<typename T>() {
+    using C = compute_t<T>;
+    functors::visit_output_activation<C>(activation, [&](auto f) {
+      const T *from = x.as<const T>(), *grad = dy.as<const T>();
+      const T* out = y.data ? y.as<const T>() : grad;  // Identity does not look at it
+      const C *means = mean.as<const C>(), *stds = inverse_std.as<const C>();
+      C *to_weight = dweight.as<C>(), *to_bias = dbias.as<C>();
+      sum_channels<C>(
+          x,
+          [=](std::int64_t i, std::int64_t c, C& by_bias, C& by_weight) {
+            by_bias = f.backward(static_cast<C>(grad[i]), static_cast<C>(out[i]));
+            by_weight = by_bias * (static_cast<C>(from[i]) - means[c]);
+          },
+          [=](std::int64_t c, double by_bias, double by_weight) {
+            to_bias[c] = static_cast<C>(by_bias);
+            to_weight[c] = static_cast<C>(by_weight * static_cast<double>(stds[c]));
+          });
+    });
+  });
+}
+
+void batch_norm_backward_data(const TensorView& dy, const TensorView& x, const TensorView& y,
+                              const TensorView& mean, const TensorView& inverse_std, const TensorView& weight,
+                              const TensorView& dweight, const TensorView& dbias, const TensorView& dx,
+                              const TensorView& dresidual, bool training,
+                              const ActivationParams& activation) {
+  visit_floating(x.dtype, [&]<typename T>() {
+    using C = compute_t<T>;
+    functors::visit_output_activation<C>(activation, [&](auto f) {
+      const T *from = x.as<const T>(), *grad = dy.as<const T>();
+      const T* out = y.data ? y.as<const T>() : grad;
+      T *to = dx.as<T>(), *beside = dresidual.as<T>();
+      const C *means = mean.as<const C>(), *stds = inverse_std.as<const C>(), *weights = weight.as<const C>();
+      const C *by_weight = dweight.as<const C>(), *by_bias = dbias.as<const C>();
+      const C count = static_cast<C>(count_of(x));
+      const auto gradient = [=](std::int64_t c) {
+        return functors::ChannelGradient<C>(means[c], stds[c], weights ? weights[c] : C(1), by_weight[c],
+                                            by_bias[c], count, training);
+      };
+      if (beside) {
+        for_channels(x, gradient, [=](std::int64_t i, const auto& channel) {
+          const C g = f.backward(static_cast<C>(grad[i]), static_cast<C>(out[i]));
+          beside[i] = static_cast<T>(g);
+          to[i] = static_cast<T>(channel(g, static_cast<C>(from[i])));
+        });
+      } else {
+        for_channels(x, gradient, [=](std::int64_t i, const auto& channel) {
+          const C g = f.backward(static_cast<C>(grad[i]), static_cast<C>(out[i]));
+          to[i] = static_cast<T>(channel(g, static_cast<C>(from[i])));
+        });
+      }
+    });
+  });
+}
+
+}  // namespace dlcuda::kernels::cpu::DLCUDA_ISA

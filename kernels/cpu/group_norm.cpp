@@ -1,0 +1,118 @@
+#include "dlcuda/kernels/group_norm.h"
+
+#include "dlcuda/kernels/cpu/channels.h"
+#include "dlcuda/kernels/functors/group_norm.h"
+
+namespace dlcuda::kernels::cpu::DLCUDA_ISA {
+namespace {
+
+/// The tensor as channels.h takes it.
+DLCUDA_INLINE TensorView by_channel(const GroupNormLayout& layout) {
+  TensorView view;
+  view.rank = 3;
+  view.shape[0] = layout.channels_last ? layout.samples * layout.inner : layout.samples;
+  view.shape[1] = layout.channels;
+  view.shape[2] = layout.channels_last ? 1 : layout.inner;
+  return view;
+}
+
+}  // namespace
+
+void group_norm_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,
+                        const TensorView& y, const TensorView& mean, const TensorView& inverse_std,
+                        const GroupNormLayout& layout, double epsilon) {
+  visit_floating(x.dtype, [&]<typename T>() {
+    using C = compute_t<T>;
+    const functors::GroupRows rows(layout);
+    const T* from = x.as<const T>();
+    T* to = y.as<T>();
+    const C *weights = weight.as<const C>(), *biases = bias.as<const C>();
+    C *means = mean.as<C>(), *stds = inverse_std.as<C>();
+    const std::int64_t length = rows.length();
+    parallel_for(
+        layout.samples * layout.groups, kGrain / (length + 1) + 1, [=](std::int64_t begin, std::int64_t end) {
+          for (std::int64_t row = begin; row < end; ++row) {
+            double sum = 0, squares = 0;
+            for (std::int64_t k = 0; k < length; ++k)
+              sum += static_cast<double>(static_cast<C>(from[rows.index(row, k)]));
+            const double average = sum / static_cast<double>(length);
+            for (std::int64_t k = 0; k < length; ++k) {
+              const double d = static_cast<double>(static_cast<C>(from[rows.index(row, k)])) - average;
+              squares += d * d;
+            }
+            const double std = 1 / functors::sqrt(squares / static_cast<double>(length) + epsilon);
+            means[row] = static_cast<C>(average);
+            stds[row] = static_cast<C>(std);
+            for (std::int64_t k = 0; k < length; ++k) {
+              const std::int64_t i = rows.index(row, k), c = rows.channel(row, k);
+              const C normalised = (static_cast<C>(from[i]) - means[row]) * stds[row];
+              to[i] =
+                  static_cast<T>(normalised * (weights ? weights[c] : C(1)) + (biases ? biases[c] : C(0)));
+            }
+          }
+        });
+  });
+}
+
+void group_norm_backward_data(const TensorView& dy, const TensorView& x, const TensorView& weight,
+                              const TensorView& mean, const TensorView& inverse_std, const TensorView& dx,
+                              const GroupNormLayout& layout) {
+  visit_floating(x.dtype, [&]<typename T>() {
+    using C = compute_t<T>;
+    const functors::GroupRows rows(layout);
+    const T *from = x.as<const T>(), *grad = dy.as<const T>();
+    T* to = dx.as<T>();
+    const C *weights = weight.as<const C>(), *means = mean.as<const C>(), *stds = inverse_std.as<const C>();
+    const std::int64_t length = rows.length();
+    parallel_for(
+        layout.samples * layout.groups, kGrain / (length + 1) + 1, [=](std::int64_t begin, std::int64_t end) {
+          for (std::int64_t row = begin; row < end; ++row) {
+            const auto gradient = [&](std::int64_t i, std::int64_t k) {
+              return static_cast<C>(grad[i]) * (weights ? weights[rows.channel(row, k)] : C(1));
+            };
+            const auto normalised = [&](std::int64_t i) {
+              return (static_cast<C>(from[i]) - means[row]) * stds[row];
+            };
+            double sum_g = 0, sum_gx = 0;
+            for (std::int64_t k = 0; k < length; ++k) {
+              const std::int64_t i = rows.index(row, k);
+              const C g = gradient(i, k);
+              sum_g += static_cast<double>(g);
+              sum_gx += static_cast<double>(g * normalised(i));
+            }
+            const C mean_g = static_cast<C>(sum_g / static_cast<double>(length));
+            const C mean_gx = static_cast<C>(sum_gx / static_cast<double>(length));
+            for (std::int64_t k = 0; k < length; ++k) {
+              const std::int64_t i = rows.index(row, k);
+              to[i] = static_cast<T>(
+                  functors::normalised_gradient(gradient(i, k), normalised(i), mean_g, mean_gx, stds[row]));
+            }
+          }
+        });
+  });
+}
+
+void group_norm_backward_parameters(const TensorView& dy, const TensorView& x, const TensorView& mean,
+                                    const TensorView& inverse_std, const TensorView& dweight,
+                                    const TensorView& dbias, const GroupNormLayout& layout) {
+  visit_floating(x.dtype, [&]<typename T>() {
+    using C = compute_t<T>;
+    const functors::GroupRows rows(layout);
+    const T *from = x.as<const T>(), *grad = dy.as<const T>();
+    const C *means = mean.as<const C>(), *stds = inverse_std.as<const C>();
+    C *to_weight = dweight.as<C>(), *to_bias = dbias.as<C>();
+    sum_channels<C>(
+        by_channel(layout),
+        [=](std::int64_t i, std::int64_t c, C& by_bias, C& by_weight) {
+          const std::int64_t row = rows.row_of(i, c);
+          by_bias = static_cast<C>(grad[i]);
+          by_weight = by_bias * (static_cast<C>(from[i]) - means[row]) * stds[row];
+        },
+        [=](std::int64_t c, double by_bias, double by_weight) {
+          to_bias[c] = static_cast<C>(by_bias);
+          to_weight[c] = static_cast<C>(by_weight);
+        });
+  });
+}
+
+}  // namespace dlcuda::kernels::cpu::DLCUDA_ISA

@@ -1,0 +1,245 @@
+// Batch normalisation of (outer, C, inner): contiguous (N, C, H W) or channels-last (N H W, C, 1). Data f32,
+// f16, bf16; parameters, statistics and arithmetic f32.
+//
+//   statistics  mean[c] = mean of x over the channel; inverse_std[c] = 1 / sqrt(biased variance + epsilon)
+//               running += momentum * (batch - running), the variance unbiased
+//   apply       y = f((x - mean) * inverse_std * weight + bias + residual)
+//   parameters  g = dy * f'(y);  dbias = sum g;  dweight = sum g * (x - mean) * inverse_std
+//   data        dx = inverse_std * weight * (g - dbias / n - (x - mean) * inverse_std * dweight / n)
+//               dresidual = g;  in inference the two means are left out
+//
+// Saved: x, mean, inverse_std, and y where there is an activation. Outputs are overwritten. Sums run in two
+// passes and a fixed order (channels.cuh); values are taken relative to the channel's first, so that a large
+// mean costs no digits.
+#include "dlcuda/kernels/batch_norm.h"
+
+#include "dlcuda/kernels/cuda/channels.cuh"
+#include "dlcuda/kernels/functors/batch_norm.h"
+
+namespace dlcuda::kernels::cuda {
+namespace {
+
+/// Sums of x - shift and of its square, for a channel; the shift is its first value.
+template <typename T>
+struct StatisticsTerm {
+  const T* x;
+  std::int64_t inner;
+  __device__ float channel(std::int64_t c) const { return static_cast<float>(x[c * inner]); }
+  __device__ void add(std::int64_t i, float shift, float& sum, float& squares) const {
+    const float shifted = static_cast<float>(x[i]) - shift;
+    sum += shifted;
+    squares += shifted * shifted;
+  }
+};
+
+template <typename T, typename F>
+struct GradientTerm {
+  F f;
+  const T *dy, *x, *y;
+  const float* mean;
+  __device__ float channel(std::int64_t c) const { return mean[c]; }
+  __device__ void add(std::int64_t i, float channel_mean, float& by_bias, float& by_weight) const {
+    const float g = f.backward(static_cast<float>(dy[i]), static_cast<float>(y[i]));
+    by_bias += g;
+    by_weight += g * (static_cast<float>(x[i]) - channel_mean);
+  }
+};
+
+template <typename T>
+__global__ void finish_statistics_kernel(const T* x, const float* sums, std::int64_t channels,
+                                         std::int64_t inner, float count, float epsilon, float momentum,
+                                         float* mean, float* inverse_std, float* running_mean,
+                                         float* running_var) {
+  for (std::int64_t c = global_thread(); c < channels; c += global_threads()) {
+    const functors::ChannelStatistics<float> s(static_cast<float>(x[c * inner]), sums[c], sums[channels + c],
+                                               count);
+    mean[c] = s.mean;
+    inverse_std[c] = s.inverse_std(epsilon);
+    if (running_mean != nullptr) {
+      functors::move_towards(running_mean[c], s.mean, momentum);
+      functors::move_towards(running_var[c], s.variance * count / (count - 1.0f), momentum);
+    }
+  }
+}
+
+__global__ void running_kernel(const float* running_mean, const float* running_var, std::int64_t channels,
+                               float epsilon, float* mean, float* inverse_std) {
+  for (std::int64_t c = global_thread(); c < channels; c += global_threads()) {
+    mean[c] = running_mean != nullptr ? running_mean[c] : 0.0f;
+    inverse_std[c] = 1.0f / functors::sqrt((running_var != nullptr ? running_var[c] : 1.0f) + epsilon);
+  }
+}
+
+__global__ void finish_parameters_kernel(const float* sums, const float* inverse_std, std::int64_t channels,
+                                         float* dweight, float* dbias) {
+  for (std::int64_t c = global_thread(); c < channels; c += global_threads()) {
+    dbias[c] = sums[c];
+    dweight[c] = sums[channels + c] * inverse_std[c];
+  }
+}
+
+template <typename T, typename F, bool kResidual>
+struct Apply {
+  F f;
+  const T *x, *residual;
+  const float *mean, *inverse_std, *weight, *bias;
+  T* y;
+
+  __device__ functors::ChannelScale<float> scale(std::int64_t c) const {
+    return {mean[c], inverse_std[c], weight != nullptr ? weight[c] : 1.0f, bias != nullptr ? bias[c] : 0.0f};
+  }
+  template <int N, bool kColumns>
+  __device__ void run(std::int64_t first, std::int64_t channel) const {
+    const Pack<T, N> in = load_pack<T, N>(x + first, 0);
+    Pack<T, N> beside, out;
+    if constexpr (kResidual) beside = load_pack<T, N>(residual + first, 0);
+    functors::ChannelScale<float> shared = scale(channel);
+#pragma unroll
+    for (int j = 0; j < N; ++j) {
+      if (kColumns && j > 0) shared = scale(channel + j);
+      float value = shared(static_cast<float>(in.value[j]));
+      if constexpr (kResidual) value += static_cast<float>(beside.value[j]);
+      out.value[j] = T(f.forward(value));
+    }
+    store_pack<T, N>(y + first, 0, out);
+  }
+};
+
+template <typename T, typename F, bool kResidual>
+struct BackwardData {
+  F f;
+  const T *dy, *x, *y;
+  const float *mean, *inverse_std, *weight, *dweight, *dbias;
+  float count;
+  bool training;
+  T *dx, *dresidual;
+
+  __device__ functors::ChannelGradient<float> gradient(std::int64_t c) const {
+    return {mean[c], inverse_std[c], weight != nullptr ? weight[c] : 1.0f, dweight[c], dbias[c],
+            count,   training};
+  }
+  template <int N, bool kColumns>
+  __device__ void run(std::int64_t first, std::int64_t channel) const {
+    const Pack<T, N> grad = load_pack<T, N>(dy + first, 0), in = load_pack<T, N>(x + first, 0);
+    const Pack<T, N> kept = load_pack<T, N>(y + first, 0);
+    Pack<T, N> out, beside;
+    functors::ChannelGradient<float> shared = gradient(channel);
+#pragma unroll
+    for (int j = 0; j < N; ++j) {
+      if (kColumns && j > 0) shared = gradient(channel + j);
+      const float g = f.backward(static_cast<float>(grad.value[j]), static_cast<float>(kept.value[j]));
+      out.value[j] = T(shared(g, static_cast<float>(in.value[j])));
+      if constexpr (kResidual) beside.value[j] = T(g);
+    }
+    store_pack<T, N>(dx + first, 0, out);
+    if constexpr (kResidual) store_pack<T, N>(dresidual + first, 0, beside);
+  }
+};
+
+/// visitor.operator()<T, F, kResidual>(f)
+template <typename Visitor>
+void visit(const char* name, DType dtype, const ActivationParams& activation, bool residual,
+           const Visitor& visitor) {
+  visit_float(name, dtype, [&]<typename T>() {
+    functors::visit_output_activation<float>(activation, [&](auto f) {
+      if (residual) {
+        visitor.template operator()<T, decltype(f), true>(f);
+      } else {
+        visitor.template operator()<T, decltype(f), false>(f);
+      }
+    });
+  });
+}
+
+/// 16 bytes hold this many.
+template <typename T>
+constexpr int kPackOf = 16 / sizeof(T);
+
+/// Whether all of these, where they are not null, may be read in packs of 16 bytes.
+template <typename... Views>
+bool all_aligned(const Views&... views) {
+  return (true && ... && is_aligned(views.data, 16));
+}
+
+}  // namespace
+
+void batch_norm_statistics(const TensorView& x, const TensorView& mean, const TensorView& inverse_std,
+                           const TensorView& running_mean, const TensorView& running_var,
+                           const BatchNormParams& params) {
+  const char* name = "batch_norm_statistics";
+  if (x.numel() == 0) {  // nothing to normalise, and nothing is learnt from it
+    return batch_norm_running(running_mean, running_var, mean, inverse_std, params.epsilon);
+  }
+  const ByChannel sizes(x);
+  visit_float(name, x.dtype, [&]<typename T>() {
+    const Tensor sums = channel_sums(name, StatisticsTerm<T>{x.as<const T>(), sizes.inner}, sizes);
+    launch(name, finish_statistics_kernel<T>, grid_for(sizes.channels, kBlock), kBlock, 0, this_stream(),
+           x.as<const T>(), sums.data<float>(), sizes.channels, sizes.inner,
+           static_cast<float>(sizes.outer * sizes.inner), static_cast<float>(params.epsilon),
+           static_cast<float>(params.momentum), mean.as<float>(), inverse_std.as<float>(),
+           running_mean.as<float>(), running_var.as<float>());
+  });
+}
+
+void batch_norm_running(const TensorView& running_mean, const TensorView& running_var, const TensorView& mean,
+                        const TensorView& inverse_std, double epsilon) {
+  launch("batch_norm_running", running_kernel, grid_for(mean.shape[0], kBlock), kBlock, 0, this_stream(),
+         running_mean.as<const float>(), running_var.as<const float>(), mean.shape[0],
+         static_cast<float>(epsilon), mean.as<float>(), inverse_std.as<float>());
+}
+
+void batch_norm_apply(const TensorView& x, const TensorView& mean, const TensorView& inverse_std,
+                      const TensorView& weight, const TensorView& bias, const TensorView& residual,
+                      const TensorView& y, const ActivationParams& activation) {
+  const char* name = "batch_norm_apply";
+  visit(name, x.dtype, activation, residual.data != nullptr,
+        [&]<typename T, typename F, bool kResidual>(F f) {
+          map_channels<kPackOf<T>>(
+              name,
+              Apply<T, F, kResidual>{f, x.as<const T>(), residual.as<const T>(), mean.as<const float>(),
+                                     inverse_std.as<const float>(), weight.as<const float>(),
+                                     bias.as<const float>(), y.as<T>()},
+              ByChannel(x), all_aligned(x, residual, y));
+        });
+}
+
+void batch_norm_backward_parameters(const TensorView& dy, const TensorView& x, const TensorView& y,
+                                    const TensorView& mean, const TensorView& inverse_std,
+                                    const TensorView& dweight, const TensorView& dbias,
+                                    const ActivationParams& activation) {
+  const char* name = "batch_norm_backward_parameters";
+  const ByChannel sizes(x);
+  visit(name, x.dtype, activation, false, [&]<typename T, typename F, bool>(F f) {
+    // Without an activation there is no y to look at.
+    const Tensor sums =
+        channel_sums(name,
+                     GradientTerm<T, F>{f, dy.as<const T>(), x.as<const T>(),
+                                        y.data ? y.as<const T>() : dy.as<const T>(), mean.as<const float>()},
+                     sizes);
+    launch(name, finish_parameters_kernel, grid_for(sizes.channels, kBlock), kBlock, 0, this_stream(),
+           static_cast<const float*>(sums.data<float>()), inverse_std.as<const float>(), sizes.channels,
+           dweight.as<float>(), dbias.as<float>());
+  });
+}
+
+void batch_norm_backward_data(const TensorView& dy, const TensorView& x, const TensorView& y,
+                              const TensorView& mean, const TensorView& inverse_std, const TensorView& weight,
+                              const TensorView& dweight, const TensorView& dbias, const TensorView& dx,
+                              const TensorView& dresidual, bool training,
+                              const ActivationParams& activation) {
+  const char* name = "batch_norm_backward_data";
+  const ByChannel sizes(x);
+  visit(name, x.dtype, activation, dresidual.data != nullptr,
+        [&]<typename T, typename F, bool kResidual>(F f) {
+          map_channels<kPackOf<T>>(
+              name,
+              BackwardData<T, F, kResidual>{
+                  f, dy.as<const T>(), x.as<const T>(), y.data ? y.as<const T>() : dy.as<const T>(),
+                  mean.as<const float>(), inverse_std.as<const float>(), weight.as<const float>(),
+                  dweight.as<const float>(), dbias.as<const float>(),
+                  static_cast<float>(sizes.outer * sizes.inner), training, dx.as<T>(), dresidual.as<T>()},
+              sizes, all_aligned(dy, x, y, dx, dresidual));
+        });
+}
+
+}  // namespace dlcuda::kernels::cuda

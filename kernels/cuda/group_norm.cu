@@ -1,0 +1,152 @@
+// Group normalisation; layer normalisation is the form with one group and one pixel. Data f32, f16, bf16;
+// parameters, statistics and arithmetic f32. A row holds the elements of a sample and group, contiguous or
+// every C-th run.
+//
+//   forward     mean and inverse_std of each row;  y = (x - mean) * inverse_std * weight[c] + bias[c]
+//   data        g = dy * weight[c];  dx = inverse_std * (g - mean(g) - xhat * mean(g * xhat)), means over the
+//   row parameters  dbias[c] = sum dy;  dweight[c] = sum dy * xhat
+//
+// Saved: x, mean, inverse_std. Outputs are overwritten. A warp or a block takes a row, and reads it again
+// rather than keep it: the second time it comes from the cache.
+#include "dlcuda/kernels/group_norm.h"
+
+#include "dlcuda/kernels/cuda/channels.cuh"
+#include "dlcuda/kernels/functors/group_norm.h"
+
+namespace dlcuda::kernels::cuda {
+namespace {
+
+using functors::GroupRows;
+
+template <int kThreads, typename T>
+__global__ void forward_kernel(const T* x, const float* weight, const float* bias, GroupRows rows,
+                               std::int64_t count, float epsilon, T* y, float* mean, float* inverse_std) {
+  const int thread = threadIdx.x % kThreads;
+  const std::int64_t length = rows.length();
+  for (std::int64_t row = global_thread() / kThreads; row < count; row += global_threads() / kThreads) {
+    // Relative to the first value, so that a large mean costs no digits.
+    const float shift = length > 0 ? static_cast<float>(x[rows.index(row, 0)]) : 0.0f;
+    float sum = 0.0f;
+    for (std::int64_t k = thread; k < length; k += kThreads) {
+      sum += static_cast<float>(x[rows.index(row, k)]) - shift;
+    }
+    const float average = shift + group_reduce<kThreads>(sum, Sum{}) / static_cast<float>(length);
+    float squares = 0.0f;
+    for (std::int64_t k = thread; k < length; k += kThreads) {
+      const float d = static_cast<float>(x[rows.index(row, k)]) - average;
+      squares += d * d;
+    }
+    const float variance = group_reduce<kThreads>(squares, Sum{}) / static_cast<float>(length);
+    const float std = 1.0f / functors::sqrt(variance + epsilon);
+    for (std::int64_t k = thread; k < length; k += kThreads) {
+      const std::int64_t i = rows.index(row, k), c = rows.channel(row, k);
+      const float normalised = (static_cast<float>(x[i]) - average) * std;
+      y[i] = T(normalised * (weight != nullptr ? weight[c] : 1.0f) + (bias != nullptr ? bias[c] : 0.0f));
+    }
+    if (thread == 0) {
+      mean[row] = average;
+      inverse_std[row] = std;
+    }
+  }
+}
+
+template <int kThreads, typename T>
+__global__ void backward_data_kernel(const T* dy, const T* x, const float* weight, const float* mean,
+                                     const float* inverse_std, GroupRows rows, std::int64_t count, T* dx) {
+  const int thread = threadIdx.x % kThreads;
+  const std::int64_t length = rows.length();
+  for (std::int64_t row = global_thread() / kThreads; row < count; row += global_threads() / kThreads) {
+    const float average = mean[row], std = inverse_std[row];
+    float sum_g = 0.0f, sum_gx = 0.0f;
+    for (std::int64_t k = thread; k < length; k += kThreads) {
+      const std::int64_t i = rows.index(row, k);
+      const float g = static_cast<float>(dy[i]) * (weight != nullptr ? weight[rows.channel(row, k)] : 1.0f);
+      sum_g += g;
+      sum_gx += g * (static_cast<float>(x[i]) - average) * std;
+    }
+    const float mean_g = group_reduce<kThreads>(sum_g, Sum{}) / static_cast<float>(length);
+    const float mean_gx = group_reduce<kThreads>(sum_gx, Sum{}) / static_cast<float>(length);
+    for (std::int64_t k = thread; k < length; k += kThreads) {
+      const std::int64_t i = rows.index(row, k);
+      const float g = static_cast<float>(dy[i]) * (weight != nullptr ? weight[rows.channel(row, k)] : 1.0f);
+      const float normalised = (static_cast<float>(x[i]) - average) * std;
+      dx[i] = T(functors::normalised_gradient(g, normalised, mean_g, mean_gx, std));
+    }
+  }
+}
+
+template <typename T>
+struct ParameterTerm {
+  const T *dy, *x;
+  const float *mean, *inverse_std;
+  GroupRows rows;
+  __device__ std::int64_t channel(std::int64_t c) const { return c; }
+  __device__ void add(std::int64_t i, std::int64_t c, float& by_bias, float& by_weight) const {
+    const std::int64_t row = rows.row_of(i, c);
+    const float g = static_cast<float>(dy[i]);
+    by_bias += g;
+    by_weight += g * (static_cast<float>(x[i]) - mean[row]) * inverse_std[row];
+  }
+};
+
+__global__ void split_sums_kernel(const float* sums, std::int64_t channels, float* dweight, float* dbias) {
+  for (std::int64_t c = global_thread(); c < channels; c += global_threads()) {
+    dbias[c] = sums[c];
+    dweight[c] = sums[channels + c];
+  }
+}
+
+}  // namespace
+
+void group_norm_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,
+                        const TensorView& y, const TensorView& mean, const TensorView& inverse_std,
+                        const GroupNormLayout& layout, double epsilon) {
+  const char* name = "group_norm_forward";
+  const GroupRows rows(layout);
+  const std::int64_t count = layout.samples * layout.groups;
+  visit_float(name, x.dtype, [&]<typename T>() {
+    visit_row_threads(rows.length(), [&]<int kThreads>() {
+      launch(name, forward_kernel<kThreads, T>, grid_for(count, kBlock / kThreads), kBlock, 0, this_stream(),
+             x.as<const T>(), weight.as<const float>(), bias.as<const float>(), rows, count,
+             static_cast<float>(epsilon), y.as<T>(), mean.as<float>(), inverse_std.as<float>());
+    });
+  });
+}
+
+void group_norm_backward_data(const TensorView& dy, const TensorView& x, const TensorView& weight,
+                              const TensorView& mean, const TensorView& inverse_std, const TensorView& dx,
+                              const GroupNormLayout& layout) {
+  const char* name = "group_norm_backward_data";
+  const GroupRows rows(layout);
+  const std::int64_t count = layout.samples * layout.groups;
+  visit_float(name, x.dtype, [&]<typename T>() {
+    visit_row_threads(rows.length(), [&]<int kThreads>() {
+      launch(name, backward_data_kernel<kThreads, T>, grid_for(count, kBlock / kThreads), kBlock, 0,
+             this_stream(), dy.as<const T>(), x.as<const T>(), weight.as<const float>(),
+             mean.as<const float>(), inverse_std.as<const float>(), rows, count, dx.as<T>());
+    });
+  });
+}
+
+void group_norm_backward_parameters(const TensorView& dy, const TensorView& x, const TensorView& mean,
+                                    const TensorView& inverse_std, const TensorView& dweight,
+                                    const TensorView& dbias, const GroupNormLayout& layout) {
+  const char* name = "group_norm_backward_parameters";
+  TensorView sizes;
+  sizes.rank = 3;
+  sizes.shape[0] = layout.channels_last ? layout.samples * layout.inner : layout.samples;
+  sizes.shape[1] = layout.channels;
+  sizes.shape[2] = layout.channels_last ? 1 : layout.inner;
+  visit_float(name, x.dtype, [&]<typename T>() {
+    const Tensor sums =
+        channel_sums(name,
+                     ParameterTerm<T>{dy.as<const T>(), x.as<const T>(), mean.as<const float>(),
+                                      inverse_std.as<const float>(), GroupRows(layout)},
+                     ByChannel(sizes));
+    launch(name, split_sums_kernel, grid_for(layout.channels, kBlock), kBlock, 0, this_stream(),
+           static_cast<const float*>(sums.data<float>()), layout.channels, dweight.as<float>(),
+           dbias.as<float>());
+  });
+}
+
+}  // namespace dlcuda::kernels::cuda

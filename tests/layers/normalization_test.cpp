@@ -1,0 +1,81 @@
+#include "dlcuda/layers/normalization.h"
+
+#include <gtest/gtest.h>
+
+#include "dlcuda/core/error.h"
+#include "dlcuda/layers/layers.h"
+#include "dlcuda/tests/support/errors.h"
+#include "dlcuda/tests/support/random_tensor.h"
+#include "dlcuda/tests/support/reference.h"
+
+namespace dlcuda {
+namespace {
+
+TEST(BatchNorm2d, HasPyTorchsNames) {
+  BatchNorm2d norm(3);
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : norm.state_dict()) names.push_back(name);
+  EXPECT_EQ(names, (std::vector<std::string>{"weight", "bias", "running_mean", "running_var",
+                                             "num_batches_tracked"}));
+  EXPECT_EQ(norm.parameters().size(), 2u);
+  EXPECT_EQ(norm.describe(), "BatchNorm2d(3)");
+}
+
+TEST(BatchNorm2d, LearnsStatisticsInTrainingOnly) {
+  for (const Device device : testing::test_devices()) {
+    SCOPED_TRACE(to_string(device));
+    BatchNorm2d norm(2);
+    norm.to(device);
+    // Channel 0: 1 and 3; channel 1: always 5.
+    const Tensor x = Tensor::from_values<float>({1, 5, 3, 5}, {2, 2, 1, 1}, device);
+    norm(x);
+    EXPECT_EQ(norm.state_dict()[4].second.item<std::int64_t>(), 1);
+    const std::vector<float> mean = norm.state_dict()[2].second.values<float>();
+    const std::vector<float> var = norm.state_dict()[3].second.values<float>();
+    EXPECT_FLOAT_EQ(mean[0], 0.2f);
+    EXPECT_FLOAT_EQ(mean[1], 0.5f);
+    EXPECT_FLOAT_EQ(var[0], 0.9f + 0.1f * 2);  // the unbiased variance of 1 and 3 is 2
+    EXPECT_FLOAT_EQ(var[1], 0.9f);
+    norm.eval();
+    norm(x);
+    EXPECT_EQ(norm.state_dict()[4].second.item<std::int64_t>(), 1);
+    EXPECT_EQ(norm.state_dict()[2].second.values<float>(), mean);
+  }
+}
+
+TEST(BatchNorm2d, FoldsIntoAConvolution) {
+  for (const Device device : testing::test_devices()) {
+    SCOPED_TRACE(to_string(device));
+    Conv2d conv({3, 4, {3, 3}});
+    BatchNorm2d norm(4);
+    conv.to(device);
+    norm.to(device);
+    const Tensor x = random_tensor({2, 3, 6, 5}, 0, DType::F32, -1, 3).to(device);
+    for (int step = 0; step < 3; ++step) norm(conv(x));
+    norm.eval();
+    const auto parameters = conv.parameters();
+    const auto& t = norm.tensors();
+    const auto [weight, bias] =
+        kernels::fold_batch_norm(parameters[0].second, parameters[1].second, t.weight, t.bias, t.running_mean,
+                                 t.running_var, norm.params().epsilon);
+    const Tensor expected = kernels::cast(norm(conv(x)).to(Device::cpu()), DType::F64);
+    testing::expect_close(functional::conv2d(x, weight, bias), expected, 10);  // 27 products in another order
+  }
+}
+
+TEST(Normalization, LayersRefuseNonsense) {
+  EXPECT_EQ(message_of<ArgumentError>([] { BatchNorm2d norm(0); }),
+            "BatchNorm2d: channels must be at least 1, got 0");
+  EXPECT_EQ(message_of<ArgumentError>([] { GroupNorm norm(3, 4); }),
+            "GroupNorm: groups must divide the channels, got 3 and 4");
+}
+
+TEST(Normalization, LayersAreTheirFunctions) {
+  const Tensor x = random_tensor({2, 4, 3, 3}, 0, DType::F32);
+  EXPECT_EQ(GroupNorm(2, 4)(x).values<float>(), functional::group_norm(x, 2).values<float>());
+  EXPECT_EQ(LayerNorm({3, 3})(x).values<float>(), functional::layer_norm(x, {3, 3}).values<float>());
+  EXPECT_EQ(LocalResponseNorm()(x).values<float>(), functional::local_response_norm(x).values<float>());
+}
+
+}  // namespace
+}  // namespace dlcuda
