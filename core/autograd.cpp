@@ -155,6 +155,10 @@ std::uint64_t latest_stamp() { return stamps.load(); }
 void end_step() { current_stamp = ++stamps; }
 
 bool any_requires_grad(std::initializer_list<Tensor> inputs) {
+  return any_requires_grad(std::span(inputs.begin(), inputs.size()));
+}
+
+bool any_requires_grad(std::span<const Tensor> inputs) {
   return recording && std::any_of(inputs.begin(), inputs.end(), [](const Tensor& input) {
            return input.defined() && input.requires_grad();
          });
@@ -162,8 +166,13 @@ bool any_requires_grad(std::initializer_list<Tensor> inputs) {
 
 Tensor record(const char* name, Tensor output, std::initializer_list<Tensor> inputs,
               BackwardFunction backward) {
+  return record(name, std::move(output), std::span(inputs.begin(), inputs.size()), std::move(backward));
+}
+
+Tensor record(const char* name, Tensor output, std::span<const Tensor> inputs, BackwardFunction backward) {
   if (!any_requires_grad(inputs)) return output;
-  DLCUDA_CHECK(inputs.size() <= 32, Error, "{}: a node has at most 32 inputs, got {}", name, inputs.size());
+  DLCUDA_CHECK(inputs.size() <= kMaxInputs, Error, "{}: a node has at most {} inputs, got {}", name,
+               kMaxInputs, inputs.size());
   std::vector<Edge> edges;
   edges.reserve(inputs.size());
   std::uint32_t needed = 0;

@@ -10,6 +10,7 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -46,13 +47,17 @@ class NoGrad {
 };
 
 /// True when a recorded operation on these inputs would need a backward pass.
+bool any_requires_grad(std::span<const Tensor> inputs);
 bool any_requires_grad(std::initializer_list<Tensor> inputs);
 
 /// Attaches a node to `output` if any of `inputs` needs a gradient and recording is on; returns `output`.
 /// `name` must outlive the program (a literal): it stands in error messages. At most 32 inputs, undefined
 /// ones allowed.
+Tensor record(const char* name, Tensor output, std::span<const Tensor> inputs, BackwardFunction backward);
 Tensor record(const char* name, Tensor output, std::initializer_list<Tensor> inputs,
               BackwardFunction backward);
+/// Inputs that a node may have.
+inline constexpr int kMaxInputs = 32;
 
 /// A tensor kept for the backward pass: outside the graph (a saved output makes no cycle), and checked for
 /// in-place changes since it was saved.

@@ -11,12 +11,14 @@
 #include "dlcuda/kernels/cross_entropy.h"
 #include "dlcuda/kernels/dropout.h"
 #include "dlcuda/kernels/group_norm.h"
+#include "dlcuda/kernels/indexing.h"
 #include "dlcuda/kernels/local_response_norm.h"
 #include "dlcuda/kernels/matmul.h"
 #include "dlcuda/kernels/nms.h"
 #include "dlcuda/kernels/pool2d.h"
 #include "dlcuda/kernels/random.h"
 #include "dlcuda/kernels/reduce.h"
+#include "dlcuda/kernels/resample.h"
 #include "dlcuda/kernels/softmax.h"
 #include "dlcuda/kernels/update.h"
 #include "dlcuda/kernels/yolo.h"
@@ -66,6 +68,11 @@ void cross_entropy_forward(View, View, View, View, View) { refuse("cross_entropy
 void cross_entropy_backward(View, View, View, View, View) { refuse("cross_entropy_backward"); }
 void classification_metrics(View, View, View, View) { refuse("classification_metrics"); }
 void dropout(View, View, const DropoutParams&) { refuse("dropout"); }
+void gather(View, View, View, bool) { refuse("gather"); }
+void gather_backward(View, View, View, bool, std::int64_t) { refuse("gather_backward"); }
+void one_hot(View, View) { refuse("one_hot"); }
+void resample_forward(View, View, Resample, std::array<std::int64_t, 2>) { refuse("resize"); }
+void resample_backward(View, View, Resample, std::array<std::int64_t, 2>) { refuse("resize_backward"); }
 void group_norm_forward(View, View, View, View, View, View, const GroupNormLayout&, double) {
   refuse("group_norm");
 }
