@@ -16,7 +16,15 @@ struct DropoutParams {
 /// pass. Dense x, floating-point. The same bits on the CPU and on every GPU.
 Tensor dropout(const Tensor& x, const DropoutParams& params);
 
-DLCUDA_LOOP_BACKENDS(void dropout(const TensorView& x, const TensorView& y, const DropoutParams& params);)
+/// The same with one decision for each (n, c) of (N, C, ...): whole planes are kept or dropped (Tompson et
+/// al., 2015). Their number in the counter is n * C + c, so the mask does not depend on the memory format.
+Tensor channel_dropout(const Tensor& x, const DropoutParams& params);
+
+DLCUDA_LOOP_BACKENDS(
+    void dropout(const TensorView& x, const TensorView& y, const DropoutParams& params);
+    // x and y as (outer, C, inner) in the order of memory; outer: pixels of `samples` samples.
+    void channel_dropout(const TensorView& x, const TensorView& y, std::int64_t samples,
+                         const DropoutParams& params);)
 
 }  // namespace kernels
 }  // namespace dlcuda

@@ -68,6 +68,7 @@ void cross_entropy_forward(View, View, View, View, View) { refuse("cross_entropy
 void cross_entropy_backward(View, View, View, View, View) { refuse("cross_entropy_backward"); }
 void classification_metrics(View, View, View, View) { refuse("classification_metrics"); }
 void dropout(View, View, const DropoutParams&) { refuse("dropout"); }
+void channel_dropout(View, View, std::int64_t, const DropoutParams&) { refuse("channel_dropout"); }
 void gather(View, View, View, bool) { refuse("gather"); }
 void gather_backward(View, View, View, bool, std::int64_t) { refuse("gather_backward"); }
 void one_hot(View, View) { refuse("one_hot"); }
@@ -90,10 +91,10 @@ void local_response_norm_backward(View, View, View, const LocalResponseNormParam
 }
 void matmul(View, View, View, View, const MatmulParams&) { refuse("matmul"); }
 void nms(View, View, View, View, View, const NmsParams&) { refuse("nms"); }
-void avg_pool2d_forward(View, View, const Pool2dParams&) { refuse("avg_pool2d"); }
-void avg_pool2d_backward(View, View, const Pool2dParams&) { refuse("avg_pool2d_backward"); }
-void max_pool2d_forward(View, View, View, const Pool2dParams&) { refuse("max_pool2d"); }
-void max_pool2d_backward(View, View, View, const Pool2dParams&) { refuse("max_pool2d_backward"); }
+void avg_pool2d_forward(View, View, const PoolGeometry&) { refuse("avg_pool2d"); }
+void avg_pool2d_backward(View, View, const PoolGeometry&) { refuse("avg_pool2d_backward"); }
+void max_pool2d_forward(View, View, View, const PoolGeometry&) { refuse("max_pool2d"); }
+void max_pool2d_backward(View, View, View, const PoolGeometry&) { refuse("max_pool2d_backward"); }
 void fill_uniform(View, double, double, const RandomCall&) { refuse("fill_uniform"); }
 void fill_normal(View, double, double, const RandomCall&) { refuse("fill_normal"); }
 void reduce(View, View, Reduction) { refuse("reduce"); }

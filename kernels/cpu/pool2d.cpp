@@ -3,6 +3,7 @@
 #include "dlcuda/kernels/pool2d.h"
 
 #include "dlcuda/kernels/cpu/loops.h"
+#include "dlcuda/kernels/functors/pool2d.h"
 
 namespace dlcuda::kernels::cpu::DLCUDA_ISA {
 namespace {
@@ -18,33 +19,22 @@ DLCUDA_INLINE Planes planes_of(const TensorView& x) {
           channels_last ? x.shape[1] : 1};
 }
 
-/// Rows or columns begin..end-1 of a window, cut to the input; `size` counts padding too.
+using Axis = functors::PoolAxis<std::int64_t>;
+
+/// Rows or columns begin..end-1 of a window, cut to the input.
 struct Window {
-  std::int64_t begin, end, size;
+  std::int64_t begin, end;
 };
-
-DLCUDA_INLINE Window window(std::int64_t out, std::int64_t in, std::int64_t kernel, std::int64_t stride,
-                            std::int64_t padding) {
-  const std::int64_t begin = out * stride - padding, end = begin + kernel;
-  return {begin < 0 ? 0 : begin, end < in ? end : in, (end < in + padding ? end : in + padding) - begin};
-}
-
-DLCUDA_INLINE std::int64_t divisor(const Window& rows, const Window& columns, const Pool2dParams& params) {
-  return params.count_include_pad ? rows.size * columns.size
-                                  : (rows.end - rows.begin) * (columns.end - columns.begin);
-}
 
 /// call(plane, oh, ow, rows, columns) for every window of the planes begin..end-1.
 template <typename Call>
-DLCUDA_INLINE void for_each_window(std::int64_t begin, std::int64_t end, const Planes& in, const Planes& out,
-                                   const Pool2dParams& params, const Call& call) {
+DLCUDA_INLINE void for_each_window(std::int64_t begin, std::int64_t end, const PoolGeometry& pool,
+                                   const Call& call) {
+  const Axis h(pool.h), w(pool.w);
   for (std::int64_t plane = begin; plane < end; ++plane) {
-    for (std::int64_t oh = 0; oh < out.height; ++oh) {
-      const Window rows = window(oh, in.height, params.kernel[0], params.stride[0], params.padding[0]);
-      for (std::int64_t ow = 0; ow < out.width; ++ow) {
-        call(plane, oh, ow, rows,
-             window(ow, in.width, params.kernel[1], params.stride[1], params.padding[1]));
-      }
+    for (std::int64_t oh = 0; oh < h.out; ++oh) {
+      const Window rows{h.begin(oh), h.end(oh)};
+      for (std::int64_t ow = 0; ow < w.out; ++ow) call(plane, oh, ow, rows, Window{w.begin(ow), w.end(ow)});
     }
   }
 }
@@ -54,9 +44,11 @@ DLCUDA_INLINE std::int64_t plane_grain(const Planes& p) {
 }
 
 /// 2 x 2 windows side by side, the pooling of most networks: no borders, no divisions.
-DLCUDA_INLINE bool is_two_by_two(const Pool2dParams& params) {
-  return params.kernel[0] == 2 && params.kernel[1] == 2 && params.stride[0] == 2 && params.stride[1] == 2 &&
-         params.padding[0] == 0 && params.padding[1] == 0;
+DLCUDA_INLINE bool is_two_by_two(const PoolGeometry& pool) {
+  const auto fits = [](const PoolWindows& w) {
+    return !w.adaptive && w.kernel == 2 && w.stride == 2 && w.padding == 0 && 2 * w.out <= w.in;
+  };
+  return fits(pool.h) && fits(pool.w);
 }
 
 /// One lane, known to the compiler: rows of contiguous planes become vector code.
@@ -102,15 +94,15 @@ DLCUDA_INLINE void share_row(const T* __restrict from, T* __restrict to, std::in
 
 }  // namespace
 
-void avg_pool2d_forward(const TensorView& x, const TensorView& y, const Pool2dParams& params) {
+void avg_pool2d_forward(const TensorView& x, const TensorView& y, const PoolGeometry& pool) {
   visit_floating(x.dtype, [&]<typename T>() {
     using C = compute_t<T>;
     const Planes in = planes_of(x), out{in.count, y.shape[2], y.shape[3], in.lanes};
     const T* __restrict from = x.as<const T>();
     T* __restrict to = y.as<T>();
     const std::int64_t row = in.width * in.lanes;
-    parallel_for(in.count, plane_grain(in), [=, &params](std::int64_t begin, std::int64_t end) {
-      if (is_two_by_two(params)) {
+    parallel_for(in.count, plane_grain(in), [=, &pool](std::int64_t begin, std::int64_t end) {
+      if (is_two_by_two(pool)) {
         with_lanes(in.lanes, [&](auto lanes) {
           for (std::int64_t i = begin * out.height; i < end * out.height; ++i) {
             const T* top = from + (i / out.height * in.height + 2 * (i % out.height)) * row;
@@ -119,9 +111,10 @@ void avg_pool2d_forward(const TensorView& x, const TensorView& y, const Pool2dPa
         });
         return;
       }
-      for_each_window(begin, end, in, out, params,
+      for_each_window(begin, end, pool,
                       [&](std::int64_t plane, std::int64_t oh, std::int64_t ow, Window rows, Window columns) {
-                        const C factor = C(1) / static_cast<C>(divisor(rows, columns, params));
+                        const C factor = C(1) / functors::pool_divisor<C>(Axis(pool.h), Axis(pool.w), oh, ow,
+                                                                          pool.count_include_pad);
                         for (std::int64_t c = 0; c < in.lanes; ++c) {
                           C sum = 0;
                           for (std::int64_t h = rows.begin; h < rows.end; ++h) {
@@ -137,15 +130,15 @@ void avg_pool2d_forward(const TensorView& x, const TensorView& y, const Pool2dPa
   });
 }
 
-void avg_pool2d_backward(const TensorView& dy, const TensorView& dx, const Pool2dParams& params) {
+void avg_pool2d_backward(const TensorView& dy, const TensorView& dx, const PoolGeometry& pool) {
   visit_floating(dy.dtype, [&]<typename T>() {
     using C = compute_t<T>;
     const Planes in = planes_of(dx), out{in.count, dy.shape[2], dy.shape[3], in.lanes};
     const T* __restrict from = dy.as<const T>();
     T* __restrict to = dx.as<T>();
     const std::int64_t row = in.width * in.lanes;
-    parallel_for(in.count, plane_grain(in), [=, &params](std::int64_t begin, std::int64_t end) {
-      if (is_two_by_two(params)) {
+    parallel_for(in.count, plane_grain(in), [=, &pool](std::int64_t begin, std::int64_t end) {
+      if (is_two_by_two(pool)) {
         with_lanes(in.lanes, [&](auto lanes) {
           for (std::int64_t i = begin * in.height; i < end * in.height; ++i) {
             const std::int64_t oh = i % in.height / 2;
@@ -155,25 +148,16 @@ void avg_pool2d_backward(const TensorView& dy, const TensorView& dx, const Pool2
         });
         return;
       }
+      const Axis down(pool.h), across(pool.w);
       // Each input gathers from the windows that cover it, in one order: no zeroing, no 16-bit sums of sums.
       for (std::int64_t i = begin * in.height * in.width; i < end * in.height * in.width; ++i) {
         const std::int64_t plane = i / (in.height * in.width), h = i / in.width % in.height, w = i % in.width;
-        const auto first = [](std::int64_t at, std::int64_t kernel, std::int64_t stride) {
-          return at < kernel ? std::int64_t{0} : (at - kernel) / stride + 1;
-        };
-        const std::int64_t oh_begin = first(h + params.padding[0], params.kernel[0], params.stride[0]);
-        const std::int64_t ow_begin = first(w + params.padding[1], params.kernel[1], params.stride[1]);
         for (std::int64_t c = 0; c < in.lanes; ++c) {
           C sum = 0;
-          for (std::int64_t oh = oh_begin; oh < out.height && oh * params.stride[0] <= h + params.padding[0];
-               ++oh) {
-            const Window rows = window(oh, in.height, params.kernel[0], params.stride[0], params.padding[0]);
-            for (std::int64_t ow = ow_begin; ow < out.width && ow * params.stride[1] <= w + params.padding[1];
-                 ++ow) {
-              const Window columns =
-                  window(ow, in.width, params.kernel[1], params.stride[1], params.padding[1]);
+          for (std::int64_t oh = down.first_window(h); oh < down.end_window(h); ++oh) {
+            for (std::int64_t ow = across.first_window(w); ow < across.end_window(w); ++ow) {
               sum += static_cast<C>(from[((plane * out.height + oh) * out.width + ow) * in.lanes + c]) /
-                     static_cast<C>(divisor(rows, columns, params));
+                     functors::pool_divisor<C>(down, across, oh, ow, pool.count_include_pad);
             }
           }
           to[i * in.lanes + c] = static_cast<T>(sum);
@@ -184,15 +168,15 @@ void avg_pool2d_backward(const TensorView& dy, const TensorView& dx, const Pool2
 }
 
 void max_pool2d_forward(const TensorView& x, const TensorView& y, const TensorView& indices,
-                        const Pool2dParams& params) {
+                        const PoolGeometry& pool) {
   visit_floating(x.dtype, [&]<typename T>() {
     using C = compute_t<T>;
     const Planes in = planes_of(x), out{in.count, y.shape[2], y.shape[3], in.lanes};
     const T* __restrict from = x.as<const T>();
     T* __restrict to = y.as<T>();
     std::int32_t* __restrict index = indices.as<std::int32_t>();
-    parallel_for(in.count, plane_grain(in), [=, &params](std::int64_t begin, std::int64_t end) {
-      for_each_window(begin, end, in, out, params,
+    parallel_for(in.count, plane_grain(in), [=, &pool](std::int64_t begin, std::int64_t end) {
+      for_each_window(begin, end, pool,
                       [&](std::int64_t plane, std::int64_t oh, std::int64_t ow, Window rows, Window columns) {
                         const T* base = from + plane * in.height * in.width * in.lanes;
                         for (std::int64_t c = 0; c < in.lanes; ++c) {
@@ -217,7 +201,7 @@ void max_pool2d_forward(const TensorView& x, const TensorView& y, const TensorVi
 }
 
 void max_pool2d_backward(const TensorView& dy, const TensorView& indices, const TensorView& dx,
-                         const Pool2dParams& params) {
+                         const PoolGeometry& pool) {
   visit_floating(dy.dtype, [&]<typename T>() {
     using C = compute_t<T>;
     const Planes in = planes_of(dx), out{in.count, dy.shape[2], dy.shape[3], in.lanes};
@@ -225,10 +209,10 @@ void max_pool2d_backward(const TensorView& dy, const TensorView& indices, const 
     const std::int32_t* __restrict index = indices.as<const std::int32_t>();
     T* __restrict to = dx.as<T>();
     // A plane belongs to one thread, so adding is safe, and in one order.
-    parallel_for(in.count, plane_grain(in), [=, &params](std::int64_t begin, std::int64_t end) {
+    parallel_for(in.count, plane_grain(in), [=, &pool](std::int64_t begin, std::int64_t end) {
       const std::int64_t in_plane = in.height * in.width * in.lanes;
       for (std::int64_t i = begin * in_plane; i < end * in_plane; ++i) to[i] = static_cast<T>(C(0));
-      for_each_window(begin, end, in, out, params,
+      for_each_window(begin, end, pool,
                       [&](std::int64_t plane, std::int64_t oh, std::int64_t ow, Window, Window) {
                         for (std::int64_t c = 0; c < in.lanes; ++c) {
                           const std::int64_t at = ((plane * out.height + oh) * out.width + ow) * in.lanes + c;

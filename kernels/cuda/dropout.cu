@@ -39,6 +39,18 @@ __global__ void dropout_kernel(const T* x, std::int64_t count, bool vector, func
   }
 }
 
+template <typename T>
+__global__ void channel_dropout_kernel(const T* x, std::int64_t count, std::int64_t pixels,
+                                       std::int64_t channels, std::int64_t inner, functors::DropoutMask mask,
+                                       const std::int64_t* step, float scale, T* y) {
+  mask.step = static_cast<std::uint32_t>(*step);
+  for (std::int64_t i = global_thread(); i < count; i += global_threads()) {
+    const std::int64_t channel = i / inner % channels, sample = i / inner / channels / pixels;
+    const bool keep = mask.keeps(static_cast<std::uint64_t>(sample * channels + channel));
+    y[i] = T(keep ? static_cast<float>(x[i]) * scale : 0.0f);
+  }
+}
+
 }  // namespace
 
 void dropout(const TensorView& x, const TensorView& y, const DropoutParams& params) {
@@ -51,6 +63,20 @@ void dropout(const TensorView& x, const TensorView& y, const DropoutParams& para
     launch("dropout", dropout_kernel<T>, grid_for(count, kBlock * kWords), kBlock, 0, this_stream(),
            x.as<const T>(), count, vector, mask,
            static_cast<const std::int64_t*>(params.call.step.data<std::int64_t>()), scale, y.as<T>());
+  });
+}
+
+void channel_dropout(const TensorView& x, const TensorView& y, std::int64_t samples,
+                     const DropoutParams& params) {
+  const functors::DropoutMask mask{params.call.key, params.call.ordinal, 0,
+                                   functors::dropout_threshold(params.p)};
+  const std::int64_t count = x.numel();
+  if (count == 0) return;
+  visit_float("channel_dropout", x.dtype, [&]<typename T>() {
+    launch("channel_dropout", channel_dropout_kernel<T>, grid_for(count, kBlock), kBlock, 0, this_stream(),
+           x.as<const T>(), count, x.shape[0] / samples, x.shape[1], x.shape[2], mask,
+           static_cast<const std::int64_t*>(params.call.step.data<std::int64_t>()),
+           static_cast<float>(functors::dropout_scale(params.p)), y.as<T>());
   });
 }
 

@@ -16,54 +16,28 @@
 #include "dlcuda/kernels/cuda/dtype.cuh"
 #include "dlcuda/kernels/cuda/format.h"
 #include "dlcuda/kernels/cuda/launch.cuh"
+#include "dlcuda/kernels/functors/pool2d.h"
 
 namespace dlcuda::kernels::cuda {
 namespace {
 
-/// Windows along one axis. Index is unsigned; positions can be negative (in the padding).
-template <typename Index>
-struct Axis {
-  using Position = std::make_signed_t<Index>;
-  Position kernel, stride, padding, in, out;
-
-  /// The part of window o that is inside the input: first element, one past the last.
-  __device__ Position begin(Position o) const {
-    const Position first = o * stride - padding;
-    return first < 0 ? 0 : first;
-  }
-  __device__ Position end(Position o) const {
-    const Position last = o * stride - padding + kernel;
-    return last < in ? last : in;
-  }
-  /// The windows that contain element i: first window, one past the last.
-  __device__ Position first_window(Position i) const {
-    const Position before = i + padding - kernel;  // the last place where a window ends before i
-    return before < 0 ? 0 : before / stride + 1;
-  }
-  __device__ Position end_window(Position i) const {
-    const Position last = (i + padding) / stride + 1;
-    return last < out ? last : out;
-  }
-};
-
 template <typename Index>
 struct Geometry {
-  using Position = typename Axis<Index>::Position;
-  Axis<Index> h, w;
+  using Position = std::make_signed_t<Index>;
+  functors::PoolAxis<Position> h, w;
   Index inner;
   bool count_include_pad;
 
   /// 1 / the divisor of the average of window (oh, ow) would round twice; this is the divisor.
   __device__ float size(Position oh, Position ow) const {
-    if (count_include_pad) return static_cast<float>(h.kernel) * static_cast<float>(w.kernel);
-    return static_cast<float>(h.end(oh) - h.begin(oh)) * static_cast<float>(w.end(ow) - w.begin(ow));
+    return functors::pool_divisor<float>(h, w, oh, ow, count_include_pad);
   }
 };
 
 /// An element of a tensor (outer, height, width, inner) taken apart.
 template <typename Index>
 struct Place {
-  typename Axis<Index>::Position row, column;
+  typename Geometry<Index>::Position row, column;
   Index outer, inner;
 
   __device__ Place(Index i, Index height, Index width, Index inner_extent) {
@@ -153,41 +127,36 @@ __global__ void max_backward_kernel(const T* dy, const std::int32_t* indices, In
 
 /// visitor.operator()<T, Index>(geometry) for input `in` and output `out` of a pooling.
 template <typename Visitor>
-void visit_pool(const char* name, const TensorView& in, const TensorView& out, const Pool2dParams& params,
+void visit_pool(const char* name, const TensorView& in, const TensorView& out, const PoolGeometry& pool,
                 Visitor&& visitor) {
   std::int64_t largest = std::max(in.numel(), out.numel());
-  for (int axis : {0, 1}) {
-    // What is computed along an axis stays below the sum of these.
-    largest = std::max(
-        {largest, params.kernel[axis] + params.stride[axis] + in.shape[2 + axis] + 2 * params.padding[axis]});
+  for (const PoolWindows& w : {pool.h, pool.w}) {
+    // What is computed along an axis stays below these.
+    largest = std::max({largest, w.kernel + w.stride + w.in + 2 * w.padding, (w.in + 1) * (w.out + 1)});
   }
   const bool channels_last = is_channels_last(in) || is_channels_last(out);
   visit_float(name, in.dtype, [&]<typename T>() {
     visit_index(largest, [&]<typename Index>() {
-      const auto axis = [&](int a) {
-        using Position = typename Axis<Index>::Position;
-        return Axis<Index>{static_cast<Position>(params.kernel[a]), static_cast<Position>(params.stride[a]),
-                           static_cast<Position>(params.padding[a]), static_cast<Position>(in.shape[2 + a]),
-                           static_cast<Position>(out.shape[2 + a])};
-      };
-      visitor.template operator()<T, Index>(Geometry<Index>{
-          axis(0), axis(1), static_cast<Index>(channels_last ? in.shape[1] : 1), params.count_include_pad});
+      using Axis = functors::PoolAxis<typename Geometry<Index>::Position>;
+      visitor.template operator()<T, Index>(
+          Geometry<Index>{Axis(pool.h), Axis(pool.w), static_cast<Index>(channels_last ? in.shape[1] : 1),
+                          pool.count_include_pad});
     });
   });
 }
 
 }  // namespace
 
-void avg_pool2d_forward(const TensorView& x, const TensorView& y, const Pool2dParams& params) {
-  visit_pool("avg_pool2d_forward", x, y, params,
+void avg_pool2d_forward(const TensorView& x, const TensorView& y, const PoolGeometry& pool) {
+  visit_pool("avg_pool2d_forward", x, y, pool,
              [&]<typename T, typename Index>(const Geometry<Index>& geometry) {
                launch("avg_pool2d_forward", avg_forward_kernel<T, Index>, grid_for(y.numel(), kBlock), kBlock,
                       0, this_stream(), x.as<const T>(), y.numel(), geometry, y.as<T>());
              });
 }
 
-void avg_pool2d_backward(const TensorView& dy, const TensorView& dx, const Pool2dParams& params) {
-  visit_pool("avg_pool2d_backward", dx, dy, params,
+void avg_pool2d_backward(const TensorView& dy, const TensorView& dx, const PoolGeometry& pool) {
+  visit_pool("avg_pool2d_backward", dx, dy, pool,
              [&]<typename T, typename Index>(const Geometry<Index>& geometry) {
                launch("avg_pool2d_backward", avg_backward_kernel<T, Index>, grid_for(dx.numel(), kBlock),
                       kBlock, 0, this_stream(), dy.as<const T>(), dx.numel(), geometry, dx.as<T>());
@@ -195,17 +164,17 @@ void avg_pool2d_backward(const TensorView& dy, const TensorView& dx, const Pool2
 }
 
 void max_pool2d_forward(const TensorView& x, const TensorView& y, const TensorView& indices,
-                        const Pool2dParams& params) {
+                        const PoolGeometry& pool) {
   visit_pool(
-      "max_pool2d_forward", x, y, params, [&]<typename T, typename Index>(const Geometry<Index>& geometry) {
+      "max_pool2d_forward", x, y, pool, [&]<typename T, typename Index>(const Geometry<Index>& geometry) {
         launch("max_pool2d_forward", max_forward_kernel<T, Index>, grid_for(y.numel(), kBlock), kBlock, 0,
                this_stream(), x.as<const T>(), y.numel(), geometry, y.as<T>(), indices.as<std::int32_t>());
       });
 }
 
 void max_pool2d_backward(const TensorView& dy, const TensorView& indices, const TensorView& dx,
-                         const Pool2dParams& params) {
-  visit_pool("max_pool2d_backward", dx, dy, params,
+                         const PoolGeometry& pool) {
+  visit_pool("max_pool2d_backward", dx, dy, pool,
              [&]<typename T, typename Index>(const Geometry<Index>& geometry) {
                launch("max_pool2d_backward", max_backward_kernel<T, Index>, grid_for(dx.numel(), kBlock),
                       kBlock, 0, this_stream(), dy.as<const T>(), indices.as<const std::int32_t>(),

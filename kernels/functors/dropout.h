@@ -13,6 +13,8 @@ struct DropoutMask {
   /// The four words of elements 4 * group .. 4 * group + 3.
   DLCUDA_HD Philox4 words(std::uint64_t group) const { return philox4x32_10(key, group, ordinal, step); }
   DLCUDA_HD bool keep(std::uint32_t word) const { return word >= threshold; }
+  /// Of one item alone; where neighbours decide as well, words() serves four.
+  DLCUDA_HD bool keeps(std::uint64_t item) const { return keep(words(item / 4).value[item % 4]); }
 };
 
 /// round(p * 2^32)

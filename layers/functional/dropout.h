@@ -10,6 +10,8 @@ namespace functional DLCUDA_API {
 /// itself. The mask is drawn again by backward(), which must come before generator.advance_step(); it throws
 /// Error otherwise.
 Tensor dropout(const Tensor& x, double p, bool training, kernels::Generator& generator);
+/// The same with one decision for each channel of each sample of (N, C, ...).
+Tensor channel_dropout(const Tensor& x, double p, bool training, kernels::Generator& generator);
 
 }  // namespace functional
 }  // namespace dlcuda
