@@ -96,7 +96,7 @@ __global__ void max_forward_kernel(const T* x, Index count, Geometry<Index> g, T
       for (auto w = first_w; w < g.w.end(o.column); ++w) {
         const T candidate = x[o.in_plane(h, w, g.h.in, g.w.in, g.inner)];
         const float value = static_cast<float>(candidate), best = static_cast<float>(largest);
-        if (value > best || (value != value && best == best)) {
+        if (value > best || value != value) {  // of several NaN the last one, as in PyTorch
           largest = candidate;
           index = h * g.w.in + w;
         }
