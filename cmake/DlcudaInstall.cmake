@@ -8,7 +8,7 @@ set(DLCUDA_INTERNAL_HEADERS
     "^core/check\\.h$" # fmt
     "^core/memory/(block|pointer_table)\\.h$"
     "^kernels/(axis_layout|checks)\\.h$" # fmt
-    "^kernels/dispatch\\.h$"
+    "^kernels/(dispatch|walk)\\.h$"
     "^layers/recording\\.h$"
     "^data/(byte_source|digit_shapes)\\.h$"
     "/(cpu|cuda|functors)/" # the two sides of a kernel family, and the maths that they share

@@ -37,9 +37,9 @@ using View = const TensorView&;
 
 void activation_forward(View, View, const ActivationParams&) { refuse("activation"); }
 void activation_backward(View, View, View, const ActivationParams&) { refuse("activation_backward"); }
-void add(View, View, View) { refuse("add"); }
-void multiply(View, View, View) { refuse("multiply"); }
-void scale(View, double, View) { refuse("scale"); }
+void binary(View, View, View, BinaryOp) { refuse("arithmetic"); }
+void unary(View, View, const UnaryParams&) { refuse("arithmetic"); }
+void unary_backward(View, View, View, const UnaryParams&) { refuse("arithmetic"); }
 void fill(View, double) { refuse("fill"); }
 void advance_counter(View, std::int64_t) { refuse("advance_counter"); }
 void batch_norm_statistics(View, View, View, View, View, const BatchNormParams&) { refuse("batch_norm"); }
@@ -98,8 +98,7 @@ void max_pool2d_backward(View, View, View, const PoolGeometry&) { refuse("max_po
 void fill_uniform(View, double, double, const RandomCall&) { refuse("fill_uniform"); }
 void fill_normal(View, double, double, const RandomCall&) { refuse("fill_normal"); }
 void reduce(View, View, Reduction) { refuse("reduce"); }
-void reduce_backward(View, View, Reduction) { refuse("reduce_backward"); }
-void argmax(View, View) { refuse("argmax"); }
+void argmax(View, View, bool) { refuse("argmax"); }
 void softmax_forward(View, View, bool) { refuse("softmax"); }
 void softmax_backward(View, View, View, bool) { refuse("softmax_backward"); }
 void sgd_update(std::span<const UpdateTensors>, View, const SgdParams&) { refuse("sgd_update"); }

@@ -19,6 +19,12 @@ struct Max {
   DLCUDA_INLINE C operator()(C a, C b) const { return b > a || b != b ? b : a; }  // NaN wins
 };
 
+template <typename C>
+struct Min {
+  static constexpr C identity() { return std::numeric_limits<C>::infinity(); }
+  DLCUDA_INLINE C operator()(C a, C b) const { return b < a || b != b ? b : a; }
+};
+
 constexpr std::int64_t kLanes = 16, kChunk = 4096;
 
 /// Sixteen interleaved partial results, combined in order: vector code with one fixed order.
@@ -59,8 +65,14 @@ DLCUDA_INLINE void reduce_with(const TensorView& x, const TensorView& y, const O
         result = reduce_row<C>(from + at * n, n, op);
       } else {
         const T* column = from + (at / inner) * n * inner + at % inner;
+        // In chunks, like a row: a long sum keeps its digits.
         result = Op::identity();
-        for (std::int64_t i = 0; i < n; ++i) result = op(result, static_cast<C>(column[i * inner]));
+        for (std::int64_t first = 0; first < n; first += kChunk) {
+          C part = Op::identity();
+          const std::int64_t last = n - first < kChunk ? n : first + kChunk;
+          for (std::int64_t i = first; i < last; ++i) part = op(part, static_cast<C>(column[i * inner]));
+          result = op(result, part);
+        }
       }
       to[at] = static_cast<T>(result * factor);
     }
@@ -82,29 +94,14 @@ void reduce(const TensorView& x, const TensorView& y, Reduction reduction) {
       case Reduction::Max:
         reduce_with<T>(x, y, Max<C>{}, C(1));
         break;
+      case Reduction::Min:
+        reduce_with<T>(x, y, Min<C>{}, C(1));
+        break;
     }
   });
 }
 
-void reduce_backward(const TensorView& dy, const TensorView& dx, Reduction reduction) {
-  visit_floating(dy.dtype, [&]<typename T>() {
-    using C = compute_t<T>;
-    const std::int64_t n = dx.shape[1], inner = dx.shape[2];
-    const C factor = reduction == Reduction::Mean ? C(1) / static_cast<C>(n) : C(1);
-    const T* from = dy.as<const T>();
-    T* to = dx.as<T>();
-    parallel_for(dx.shape[0] * n, kGrain / (inner + 1) + 1, [=](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t row = begin; row < end; ++row) {
-        const T* source = from + (row / n) * inner;
-        for (std::int64_t i = 0; i < inner; ++i) {
-          to[row * inner + i] = static_cast<T>(static_cast<C>(source[i]) * factor);
-        }
-      }
-    });
-  });
-}
-
-void argmax(const TensorView& x, const TensorView& y) {
+void argmax(const TensorView& x, const TensorView& y, bool smallest) {
   visit_floating(x.dtype, [&]<typename T>() {
     using C = compute_t<T>;
     const std::int64_t n = x.shape[1], inner = x.shape[2];
@@ -117,7 +114,7 @@ void argmax(const TensorView& x, const TensorView& y) {
         C largest = static_cast<C>(column[0]);
         for (std::int64_t i = 1; i < n && largest == largest; ++i) {
           const C value = static_cast<C>(column[i * inner]);
-          if (value > largest || value != value) {
+          if ((smallest ? value < largest : value > largest) || value != value) {
             largest = value;
             best = i;
           }

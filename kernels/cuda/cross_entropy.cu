@@ -111,7 +111,7 @@ void classification_metrics(const TensorView& logits, const TensorView& labels, 
   rows_by_class.rank = 3;
   rows_by_class.shape[2] = 1;
   const Tensor predictions = Tensor::empty({rows}, DType::I64, this_device());
-  argmax(rows_by_class, predictions.raw());
+  argmax(rows_by_class, predictions.raw(), false);
   launch("classification_metrics", metrics_kernel, 1, kBlock, 0, this_stream(),
          static_cast<const std::int64_t*>(predictions.data<std::int64_t>()), labels.as<const std::int64_t>(),
          rows, loss.as<const float>(), metrics.as<double>());

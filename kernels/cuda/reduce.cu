@@ -1,8 +1,7 @@
 // Reductions over the middle axis of x (outer, n, inner), contiguous; f32, f16, bf16 with f32 arithmetic.
 //
-//   reduce           y[o, i] = sum, mean or max over j of x[o, j, i]
-//   reduce_backward  dx[o, j, i] = dy[o, i] (Sum) or dy[o, i] / n (Mean)
-//   argmax           y[o, i] = the first j (i64) with the largest x[o, j, i]; NaN is largest
+//   reduce  y[o, i] = sum, mean, max or min over j of x[o, j, i]
+//   argmax  y[o, i] = the first j (i64) with the largest (or smallest) x[o, j, i]; NaN wins
 //
 // Outputs are overwritten. Sums over more than a chunk take several passes in a fixed order (reduction.cuh).
 #include "dlcuda/kernels/reduce.h"
@@ -25,17 +24,9 @@ struct Candidate {
   }
 };
 
-template <typename T, typename Index>
-__global__ void reduce_backward_kernel(const T* dy, Index count, Index n, Index inner, T* dx, float divisor) {
-  const auto threads = static_cast<Index>(global_threads());
-  for (auto i = static_cast<Index>(global_thread()); i < count; i += threads) {
-    dx[i] = T(static_cast<float>(dy[i / inner / n * inner + i % inner]) / divisor);
-  }
-}
-
 // One warp an output where it walks a row (inner = 1), else one thread, neighbours on neighbouring columns.
 template <int kLanes, typename T>
-__global__ void argmax_kernel(const T* x, std::int64_t outer, std::int64_t n, std::int64_t inner,
+__global__ void argmax_kernel(const T* x, std::int64_t outer, std::int64_t n, std::int64_t inner, float sign,
                               std::int64_t* y) {
   const int lane = threadIdx.x % kLanes;
   for (std::int64_t item = global_thread() / kLanes; item < outer * inner;
@@ -43,7 +34,7 @@ __global__ void argmax_kernel(const T* x, std::int64_t outer, std::int64_t n, st
     const T* column = x + item / inner * n * inner + item % inner;
     Candidate best{-HUGE_VALF, n};
     for (std::int64_t j = lane; j < n; j += kLanes) {
-      const Candidate candidate{static_cast<float>(column[j * inner]), j};
+      const Candidate candidate{sign * static_cast<float>(column[j * inner]), j};
       if (candidate.beats(best)) best = candidate;
     }
 #pragma unroll
@@ -63,6 +54,8 @@ void reduce(const TensorView& x, const TensorView& y, Reduction reduction) {
   visit_float("reduce", x.dtype, [&]<typename T>() {
     if (reduction == Reduction::Max) {
       reduce_middle<Max>("reduce", x.as<const T>(), outer, n, inner, y.as<T>());
+    } else if (reduction == Reduction::Min) {
+      reduce_middle<Min>("reduce", x.as<const T>(), outer, n, inner, y.as<T>());
     } else {
       const float divisor = reduction == Reduction::Mean ? static_cast<float>(n) : 1.0f;
       reduce_middle<Sum>("reduce", x.as<const T>(), outer, n, inner, y.as<T>(), divisor);
@@ -70,24 +63,13 @@ void reduce(const TensorView& x, const TensorView& y, Reduction reduction) {
   });
 }
 
-void reduce_backward(const TensorView& dy, const TensorView& dx, Reduction reduction) {
-  const std::int64_t count = dx.numel(), n = dx.shape[1], inner = dx.shape[2];
-  const float divisor = reduction == Reduction::Mean ? static_cast<float>(n) : 1.0f;
-  visit_float("reduce_backward", dy.dtype, [&]<typename T>() {
-    visit_index(count, [&]<typename Index>() {
-      launch("reduce_backward", reduce_backward_kernel<T, Index>, grid_for(count, kBlock), kBlock, 0,
-             this_stream(), dy.as<const T>(), count, n, inner, dx.as<T>(), divisor);
-    });
-  });
-}
-
-void argmax(const TensorView& x, const TensorView& y) {
+void argmax(const TensorView& x, const TensorView& y, bool smallest) {
   const std::int64_t outer = x.shape[0], n = x.shape[1], inner = x.shape[2];
   visit_float("argmax", x.dtype, [&]<typename T>() {
     const bool rows = inner == 1;
     launch("argmax", rows ? argmax_kernel<kWarp, T> : argmax_kernel<1, T>,
            grid_for(outer * inner, rows ? kBlock / kWarp : kBlock), kBlock, 0, this_stream(), x.as<const T>(),
-           outer, n, inner, y.as<std::int64_t>());
+           outer, n, inner, smallest ? -1.0f : 1.0f, y.as<std::int64_t>());
   });
 }
 

@@ -19,6 +19,12 @@ struct Max {
   __device__ float operator()(float a, float b) const { return a != a || a > b ? a : b; }
 };
 
+/// NaN is smaller than any number.
+struct Min {
+  static constexpr float kIdentity = HUGE_VALF;
+  __device__ float operator()(float a, float b) const { return a != a || a < b ? a : b; }
+};
+
 /// Every lane gets the result of all lanes of its warp.
 template <typename Combine>
 __device__ __forceinline__ float warp_reduce(float value, const Combine& combine) {

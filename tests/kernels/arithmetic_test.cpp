@@ -68,7 +68,7 @@ TEST(Arithmetic, CountersAdvanceOnTheirDevice) {
 
 TEST(Arithmetic, RefusesWhatDoesNotFit) {
   const Tensor x = Tensor::zeros(Shape{2, 3});
-  EXPECT_THROW(kernels::add(x, Tensor::zeros(Shape{3})), ShapeError);
+  EXPECT_THROW(kernels::add(x, Tensor::zeros(Shape{2})), ShapeError);
   EXPECT_THROW(kernels::multiply(x, Tensor::zeros(Shape{2, 3}, DType::F64)), DTypeError);
   EXPECT_THROW(kernels::scale(Tensor::zeros(Shape{2}, DType::I32), 2), DTypeError);
   Tensor two = Tensor::zeros(Shape{2}, DType::I64);

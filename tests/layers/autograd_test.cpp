@@ -162,11 +162,6 @@ TEST(Autograd, OnlyReachedLeavesGetAGradient) {
   EXPECT_GT(b.grad_stamp(), before);
 }
 
-TEST(Autograd, TheMaximumRefusesAGradient) {
-  EXPECT_THAT(message_of<Error>([] { F::reduce(leaf({1, 2}), F::Reduction::Max); }), HasSubstr("detach()"));
-  EXPECT_EQ(F::reduce(leaf({1, 2}).detach(), F::Reduction::Max).item<double>(), 2);
-}
-
 TEST(Autograd, CastsCarryTheGradientBack) {
   const Tensor x = leaf({1, 2});
   const Tensor low = F::cast(x, DType::F32);
