@@ -10,6 +10,7 @@
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/cross_entropy.h"
 #include "dlcuda/kernels/dropout.h"
+#include "dlcuda/kernels/elementwise_loss.h"
 #include "dlcuda/kernels/group_norm.h"
 #include "dlcuda/kernels/indexing.h"
 #include "dlcuda/kernels/local_response_norm.h"
@@ -88,6 +89,12 @@ void local_response_norm_forward(View, View, const LocalResponseNormParams&) {
 }
 void local_response_norm_backward(View, View, View, const LocalResponseNormParams&) {
   refuse("local_response_norm_backward");
+}
+void element_loss_forward(View, View, View, View, bool, double, const ElementLossParams&) {
+  refuse("element_loss");
+}
+void element_loss_backward(View, View, View, View, View, bool, double, const ElementLossParams&) {
+  refuse("element_loss_backward");
 }
 void matmul(View, View, View, View, const MatmulParams&) { refuse("matmul"); }
 void nms(View, View, View, View, View, const NmsParams&) { refuse("nms"); }

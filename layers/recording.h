@@ -17,4 +17,7 @@ inline autograd::Saved save_if(bool wanted, const Tensor& x) {
 /// usual case, because every function here hands on gradients in the format of its inputs.
 inline Tensor as_format(const Tensor& grad, MemoryFormat format) { return kernels::to_format(grad, format); }
 
+/// f16 and bf16 as f32, differentiable: for functions made of several parts, which would round in between.
+Tensor widened(const Tensor& x);
+
 }  // namespace dlcuda::functional

@@ -43,6 +43,10 @@ Tensor cast(const Tensor& x, DType dtype) {
   });
 }
 
+Tensor widened(const Tensor& x) {
+  return x.dtype() == DType::F16 || x.dtype() == DType::BF16 ? cast(x, DType::F32) : x;
+}
+
 namespace {
 
 /// The same function with the other one as its gradient.

@@ -58,11 +58,6 @@ Tensor extreme(const char* name, const Tensor& x, Reduction reduction, std::span
                 });
 }
 
-/// Squares of 16-bit numbers and their sums are kept in f32.
-Tensor widened(const Tensor& x) {
-  return x.dtype() == DType::F16 || x.dtype() == DType::BF16 ? cast(x, DType::F32) : x;
-}
-
 }  // namespace
 
 Tensor sum(const Tensor& x, std::span<const int> axes, bool keep) {
