@@ -209,7 +209,8 @@ TEST(Conv2d, SamePadding) {
   EXPECT_EQ(padding(8, 7, {3, 3}, {.stride = {2, 2}}), (Padding{0, 1, 1, 1}));
   EXPECT_EQ(padding(224, 224, {7, 7}, {.stride = {2, 2}}), (Padding{2, 2, 3, 3}));
   EXPECT_EQ(padding(8, 8, {2, 4}, {}), (Padding{0, 1, 1, 2}));
-  EXPECT_EQ(padding(9, 9, {2, 2}, {.stride = {3, 4}}), (Padding{0, 0, 0, 0}));
+  EXPECT_EQ(padding(9, 9, {2, 2}, {.stride = {3, 4}}), (Padding{0, 0, 0, 1}));
+  EXPECT_EQ(padding(9, 8, {2, 2}, {.stride = {3, 4}}), (Padding{0, 0, 0, 0}));
   EXPECT_EQ(padding(5, 6, {3, 3}, {.dilation = {2, 3}}), (Padding{2, 3, 2, 3}));
   EXPECT_EQ(padding(1, 1, {5, 1}, {}), (Padding{2, 0, 2, 0}));
   EXPECT_EQ(padding(0, 4, {3, 3}, {}), (Padding{0, 1, 0, 1}));
