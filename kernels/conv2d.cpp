@@ -1,6 +1,7 @@
 #include "dlcuda/kernels/conv2d.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "dlcuda/kernels/bias.h"
 #include "dlcuda/kernels/checks.h"
@@ -24,6 +25,23 @@ std::int64_t extent(const char* side, std::int64_t in, std::int64_t kernel, std:
   return (padded - reach) / stride + 1;
 }
 
+/// Zeros before and after an axis, so that its windows number ceil(in / stride).
+std::array<std::int64_t, 2> same(std::int64_t in, std::int64_t kernel, std::int64_t stride,
+                                 std::int64_t dilation) {
+  DLCUDA_CHECK(std::min({kernel, stride, dilation}) >= 1, ArgumentError,
+               "same_padding: kernel, stride and dilation must be at least 1, got {}, {} and {}", kernel,
+               stride, dilation);
+  if (in == 0) return {0, 0};  // conv2d refuses it: not even one window
+  const std::int64_t last = (in - 1) / stride * stride;  // where the last window begins in x
+  std::int64_t reach = 0;
+  DLCUDA_CHECK(!__builtin_mul_overflow(dilation, kernel - 1, &reach) &&
+                   reach < std::numeric_limits<std::int64_t>::max() - last,
+               ArgumentError, "same_padding: a kernel of {} with dilation {} is beyond 2^63 - 1", kernel,
+               dilation);
+  const std::int64_t missing = std::max<std::int64_t>(0, last + reach + 1 - in);
+  return {missing / 2, missing - missing / 2};
+}
+
 void require_image(const char* op, const char* name, const Tensor& x) {
   require_floating(op, name, x);
   require_rank(op, name, x, 4);
@@ -42,6 +60,22 @@ void require_weight(const char* op, const Tensor& weight, const char* like_name,
 bool is_empty(const Tensor& a, const Tensor& b) { return a.numel() == 0 || b.numel() == 0; }
 
 }  // namespace
+
+Conv2dParams same_padding(const Shape& x, const std::array<std::int64_t, 2>& kernel, Conv2dParams params) {
+  DLCUDA_CHECK(x.rank() == 4, ShapeError, "same_padding: x must have 4 axes (N, C, H, W), got shape {}",
+               to_string(x));
+  for (const int axis : {0, 1}) {
+    const auto zeros = same(x[2 + axis], kernel[axis], params.stride[axis], params.dilation[axis]);
+    params.padding[axis] = zeros[0];
+    params.padding[2 + axis] = zeros[1];
+  }
+  return params;
+}
+
+Conv2dParams valid_padding(Conv2dParams params) {
+  params.padding = {0, 0, 0, 0};
+  return params;
+}
 
 Shape conv2d_shape(const Shape& x, const Shape& weight, const Conv2dParams& params) {
   DLCUDA_CHECK(x.rank() == 4, ShapeError, "conv2d: x must have 4 axes (N, C, H, W), got shape {}",

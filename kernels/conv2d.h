@@ -1,5 +1,11 @@
 // 2-D convolution (cross-correlation, as in all deep-learning libraries). CPU: oneDNN (f32, bf16; f16 through
-// f32) and a reference implementation (f64). CUDA: cuDNN.
+// f32) and a reference implementation (f64). CUDA: cuDNN; depthwise (groups of one channel) by our own
+// kernels.
+//
+// cuDNN offers several engines for each convolution. The first call with sizes that are new measures them on
+// the call's own tensors (it waits for the device), and takes the fastest from then on; what was found is
+// kept for later processes in $DLCUDA_CACHE_DIR, else $XDG_CACHE_HOME/dlcuda or ~/.cache/dlcuda. In
+// deterministic mode (core/determinism.h), and while a CUDA graph is captured, nothing is measured.
 #pragma once
 
 #include <array>
@@ -17,12 +23,23 @@ struct Conv2dParams {
   std::int64_t groups = 1;
 };
 
+/// The parameters with the padding that TensorFlow calls SAME, for x (N, C, H, W) and a kernel {height,
+/// width}: whatever the stride, OH = ceil(H / stride) and OW = ceil(W / stride). What does not divide evenly
+/// goes to the bottom and the right, so that the padding may be asymmetric and depends on H and W. Throws
+/// ShapeError unless x has 4 axes, ArgumentError for a kernel, stride or dilation below 1.
+Conv2dParams same_padding(const Shape& x, const std::array<std::int64_t, 2>& kernel,
+                          Conv2dParams params = {});
+/// The parameters without padding, TensorFlow's VALID: OH = ceil((H - dilation (KH - 1)) / stride).
+Conv2dParams valid_padding(Conv2dParams params = {});
+
 /// Output shape (N, O, OH, OW) for x (N, C, H, W) and weight (O, C / groups, KH, KW). Throws ShapeError for
 /// anything that does not fit together, naming the argument.
 Shape conv2d_shape(const Shape& x, const Shape& weight, const Conv2dParams& params);
 
-/// y[n, o] = bias[o] + sum over c, i, j of weight[o, c, i, j] * x[n, c, ...]; y takes x's format. `bias` may
-/// be undefined. Weight is contiguous (O, C / groups, KH, KW).
+/// y[n, o, oh, ow] = bias[o] + sum over c, i, j of weight[o, c, i, j] *
+///                   x[n, g C / groups + c, oh stride - top + i dilation, ow stride - left + j dilation],
+/// with g = o / (O / groups), and x = 0 beyond its borders; y takes x's format. `bias` may be undefined.
+/// Weight is contiguous (O, C / groups, KH, KW).
 Tensor conv2d_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params);
 
 /// Gradient with respect to x, of shape `x_shape`, in dy's format.

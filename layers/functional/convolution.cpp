@@ -1,5 +1,7 @@
 #include "dlcuda/layers/functional/convolution.h"
 
+#include <algorithm>
+
 #include "dlcuda/kernels/bias.h"
 #include "dlcuda/layers/recording.h"
 
@@ -31,6 +33,12 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
         }
         return std::vector{std::move(dx), std::move(gradients.weight), std::move(gradients.bias)};
       });
+}
+
+Tensor depthwise_conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Conv2dParams params) {
+  // Of another rank or without channels: conv2d says what is wrong with it.
+  params.groups = x.defined() && x.rank() == 4 ? std::max<std::int64_t>(1, x.size(1)) : 1;
+  return conv2d(x, weight, bias, params);
 }
 
 }  // namespace dlcuda::functional

@@ -13,45 +13,13 @@
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/cpu/conv2d_planes.h"
 #include "dlcuda/kernels/random.h"
+#include "dlcuda/tests/support/errors.h"
 #include "dlcuda/tests/support/reference.h"
 
 namespace dlcuda::testing {
 namespace {
 
 using kernels::Conv2dParams;
-
-Conv2dParams params_of(const ReferenceCase& c) {
-  Conv2dParams params;
-  for (int i = 0; i < 2; ++i) {
-    params.stride[i] = std::int64_t(c.values("stride")[i]);
-    params.dilation[i] = std::int64_t(c.values("dilation")[i]);
-  }
-  for (int i = 0; i < 4; ++i) params.padding[i] = std::int64_t(c.values("padding")[i]);
-  params.groups = std::int64_t(c.value("groups"));
-  return params;
-}
-
-TEST(Conv2d, MatchesPyTorch) {
-  for (const ReferenceCase& c : reference_cases("conv2d")) {
-    const Conv2dParams params = params_of(c);
-    const bool with_bias = c.has("bias");
-    for (const Variant& v : variants(true)) {
-      SCOPED_TRACE(c.name() + " " + to_string(v));
-      const Tensor x = c.tensor("x", v), dy = c.tensor("dy", v);
-      const Tensor weight = kernels::contiguous(c.tensor("weight", v));
-      const Tensor y = kernels::conv2d_forward(x, weight, with_bias ? c.tensor("bias", v) : Tensor(), params);
-      EXPECT_EQ(y.format(), v.format);
-      // Sums of up to 400 products between -4.2 and 4.2 cancel, so their rounding is absolute: that of the
-      // partial sums.
-      const Tolerance t = tolerance(v.dtype), summed{t.relative, t.absolute + 20 * t.relative};
-      expect_close(y, c.tensor("y"), summed);
-      expect_close(kernels::conv2d_backward_data(dy, weight, x.shape(), params), c.tensor("dx"), summed);
-      const auto gradients = kernels::conv2d_backward_weight(x, dy, weight.shape(), params, with_bias);
-      expect_close(gradients.weight, c.tensor("dweight"), summed);
-      if (with_bias) expect_close(gradients.bias, c.tensor("dbias"), summed);
-    }
-  }
-}
 
 /// Small integers: every partial sum is exact, so that f32 must equal the f64 reference to the bit.
 Tensor integers(const Shape& shape, std::uint32_t ordinal) {
@@ -129,6 +97,15 @@ TEST(Conv2d, LibrariesEqualTheReferenceOnIntegers) {
       {Shape{3, 8, 11, 12}, Shape{8, 1, 3, 3}, {{2, 2}, {0, 1, 1, 0}, {1, 1}, 8}},
       {Shape{2, 6, 14, 14}, Shape{16, 6, 5, 5}, {}},
       {Shape{2, 12, 10, 10}, Shape{9, 4, 3, 2}, {{1, 2}, {3, 2, 1, 0}, {2, 3}, 3}},
+      // Depthwise: several outputs of a channel, dilation, padding beyond the kernel, a kernel without taps
+      // for some inputs.
+      {Shape{2, 16, 9, 7}, Shape{32, 1, 3, 3}, {{2, 1}, {1, 2, 0, 1}, {1, 1}, 16}},
+      {Shape{2, 17, 8, 9}, Shape{17, 1, 3, 2}, {{1, 1}, {4, 3, 1, 5}, {2, 3}, 17}},
+      {Shape{1, 32, 13, 12}, Shape{32, 1, 2, 1}, {{5, 3}, {0, 0, 0, 0}, {1, 1}, 32}},
+      {Shape{2, 32, 6, 5}, Shape{32, 1, 5, 5}, {{1, 1}, {0, 4, 3, 2}, {1, 1}, 32}},
+      // One position, and padding that alone holds most windows.
+      {Shape{3, 4, 1, 1}, Shape{20, 4, 3, 3}, {{1, 1}, {2, 2, 2, 2}, {1, 1}, 1}},
+      {Shape{2, 24, 5, 6}, Shape{17, 24, 2, 2}, {{2, 2}, {3, 4, 5, 2}, {1, 1}, 1}},
   };
   for (const Config& config : configs) {
     const IntegerCase c(config);
@@ -194,36 +171,81 @@ TEST(Conv2d, PlanesEqualTheReferenceOnIntegers) {
   EXPECT_GT(by_planes, 130);  // all but 16 channels to 15 or 16
 }
 
-TEST(Conv2d, EmptyBatch) {
+// Elements that begin off a 16-byte boundary are not read in packs.
+TEST(Conv2d, DepthwiseOfUnalignedMemory) {
+  const Conv2dParams params{.padding = {1, 1, 1, 1}, .groups = 8};
+  const Shape shape{2, 8, 5, 4};
+  const Tensor x = integers(shape, 0), weight = integers(Shape{8, 1, 3, 3}, 1), bias = integers(Shape{8}, 2);
+  const auto wide = [](const Tensor& t) { return kernels::cast(t, DType::F64); };
+  const Tensor y = kernels::conv2d_forward(wide(x), wide(weight), wide(bias), params);
+  const Tensor dx = kernels::conv2d_backward_data(wide(x), wide(weight), shape, params);
+  const Tensor dw = kernels::conv2d_backward_weight(wide(x), wide(x), weight.shape(), params, false).weight;
   for (const Device device : test_devices()) {
-    const Tensor x = Tensor::empty(Shape{0, 3, 8, 8}, DType::F32, device),
-                 weight = Tensor::zeros(Shape{4, 3, 3, 3}, DType::F32, device);
-    const Tensor y = kernels::conv2d_forward(x, weight, {}, {});
-    EXPECT_EQ(y.shape(), (Shape{0, 4, 6, 6}));
-    const auto gradients = kernels::conv2d_backward_weight(x, y, weight.shape(), {}, true);
-    EXPECT_EQ(gradients.weight.values<float>(), std::vector<float>(108, 0.0f));
-    EXPECT_EQ(gradients.bias.values<float>(), std::vector<float>(4, 0.0f));
-    EXPECT_EQ(kernels::conv2d_backward_data(y, weight, x.shape(), {}).numel(), 0);
+    for (const MemoryFormat format : {MemoryFormat::Contiguous, MemoryFormat::ChannelsLast}) {
+      SCOPED_TRACE(dlcuda::to_string(device) + " " + dlcuda::to_string(format));
+      const Tensor memory = Tensor::empty(Shape{shape.numel() + 1}, DType::F32, device);
+      const Tensor shifted =
+          Tensor::from_blob(memory.data<float>() + 1, shape, DType::F32, device, {}, format);
+      Tensor(shifted).copy_from(kernels::to_format(x, format));
+      const Tolerance exact{0, 0};
+      expect_close(kernels::conv2d_forward(shifted, weight.to(device), bias.to(device), params), y, exact);
+      expect_close(kernels::conv2d_backward_data(shifted, weight.to(device), shape, params), dx, exact);
+      const Tensor gradient =
+          kernels::conv2d_backward_weight(shifted, shifted, weight.shape(), params, false).weight;
+      expect_close(gradient, dw, exact);
+    }
   }
 }
 
-TEST(Conv2d, RefusesWhatDoesNotFit) {
-  const Tensor x = Tensor::zeros(Shape{1, 3, 8, 8}), weight = Tensor::zeros(Shape{4, 3, 3, 3});
-  EXPECT_THROW(kernels::conv2d_forward(Tensor::zeros(Shape{3, 8, 8}), weight, {}, {}), ShapeError);
-  EXPECT_THROW(kernels::conv2d_forward(x, Tensor::zeros(Shape{4, 3, 9, 3}), {}, {}), ShapeError);
-  EXPECT_THROW(kernels::conv2d_forward(x, weight, Tensor::zeros(Shape{3}), {}), ShapeError);
-  EXPECT_THROW(kernels::conv2d_forward(x, Tensor::zeros(Shape{4, 3, 3, 3}, DType::F64), {}, {}), DTypeError);
-  EXPECT_THROW(kernels::conv2d_forward(x, weight, {}, {{0, 1}, {}, {1, 1}, 1}), ArgumentError);
-  EXPECT_THROW(kernels::conv2d_forward(x, weight, {}, {{1, 1}, {-1, 0, 0, 0}, {1, 1}, 1}), ArgumentError);
-  EXPECT_THROW(kernels::conv2d_forward(x, weight, {}, {{1, 1}, {}, {1, 1}, 3}), ShapeError);
-  EXPECT_THROW(kernels::conv2d_backward_data(x, weight, x.shape(), {}), ShapeError);
-  EXPECT_THROW(kernels::conv2d_backward_weight(x, x, weight.shape(), {}, true), ShapeError);
-  try {
-    kernels::conv2d_forward(x, Tensor::zeros(Shape{4, 5, 3, 3}), {}, {});
-    FAIL() << "channels that differ passed";
-  } catch (const ShapeError& error) {
-    EXPECT_STREQ(error.what(), "conv2d: x has 3 channels, weight [4, 5, 3, 3] with 1 group(s) expects 5");
+TEST(Conv2d, SamePadding) {
+  using Padding = std::array<std::int64_t, 4>;
+  const auto padding = [](std::int64_t h, std::int64_t w, std::array<std::int64_t, 2> kernel,
+                          Conv2dParams p) {
+    p.padding = {9, 9, 9, 9};  // replaced
+    return kernels::same_padding(Shape{1, 3, h, w}, kernel, p).padding;
+  };
+  // As tf.nn.conv2d documents it: all in front and behind, the odd one behind.
+  EXPECT_EQ(padding(8, 8, {3, 3}, {}), (Padding{1, 1, 1, 1}));
+  EXPECT_EQ(padding(8, 7, {3, 3}, {.stride = {2, 2}}), (Padding{0, 1, 1, 1}));
+  EXPECT_EQ(padding(224, 224, {7, 7}, {.stride = {2, 2}}), (Padding{2, 2, 3, 3}));
+  EXPECT_EQ(padding(8, 8, {2, 4}, {}), (Padding{0, 1, 1, 2}));
+  EXPECT_EQ(padding(9, 9, {2, 2}, {.stride = {3, 4}}), (Padding{0, 0, 0, 1}));
+  EXPECT_EQ(padding(9, 8, {2, 2}, {.stride = {3, 4}}), (Padding{0, 0, 0, 0}));
+  EXPECT_EQ(padding(5, 6, {3, 3}, {.dilation = {2, 3}}), (Padding{2, 3, 2, 3}));
+  EXPECT_EQ(padding(1, 1, {5, 1}, {}), (Padding{2, 0, 2, 0}));
+  EXPECT_EQ(padding(0, 4, {3, 3}, {}), (Padding{0, 1, 0, 1}));
+  for (std::int64_t extent = 1; extent < 12; ++extent) {
+    for (std::int64_t stride = 1; stride < 5; ++stride) {
+      const Conv2dParams p =
+          kernels::same_padding(Shape{1, 1, extent, extent}, {3, 4}, {.stride = {stride, 1}});
+      EXPECT_EQ(kernels::conv2d_shape(Shape{1, 1, extent, extent}, Shape{1, 1, 3, 4}, p),
+                (Shape{1, 1, (extent + stride - 1) / stride, extent}));
+    }
   }
+  EXPECT_EQ(kernels::valid_padding({.padding = {1, 2, 3, 4}}).padding, Padding{});
+}
+
+TEST(Conv2d, BackwardRefusesWhatDoesNotFit) {
+  const Tensor x = Tensor::zeros(Shape{2, 3, 8, 8}), weight = Tensor::zeros(Shape{4, 3, 3, 3}),
+               dy = Tensor::zeros(Shape{2, 4, 6, 6});
+  const auto message = [](const auto& call) { return message_of<Error>(call); };
+  EXPECT_EQ(message([&] { kernels::conv2d_backward_data(x, weight, x.shape(), {}); }),
+            "conv2d_backward_data: dy must have shape [2, 4, 6, 6], got [2, 3, 8, 8]");
+  EXPECT_EQ(
+      message([&] { kernels::conv2d_backward_data(dy, kernels::cast(weight, DType::F64), x.shape(), {}); }),
+      "conv2d_backward_data: weight is f64 and dy is f32; cast one");
+  EXPECT_EQ(message([&] { kernels::conv2d_backward_weight(x, x, weight.shape(), {}, true); }),
+            "conv2d_backward_weight: dy must have shape [2, 4, 6, 6], got [2, 3, 8, 8]");
+  EXPECT_EQ(message([&] {
+              kernels::conv2d_backward_weight(x, kernels::cast(dy, DType::F64), weight.shape(), {}, true);
+            }),
+            "conv2d_backward_weight: dy must be f32, got f64; cast it first");
+  EXPECT_EQ(message([&] {
+              kernels::conv2d_backward_weight(x, kernels::to_format(dy, MemoryFormat::ChannelsLast),
+                                              weight.shape(), {}, true);
+            }),
+            "conv2d_backward_weight: x is contiguous and dy is channels-last; convert one with "
+            "kernels::to_format");
 }
 
 }  // namespace

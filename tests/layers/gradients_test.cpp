@@ -19,34 +19,6 @@ void expect_gradients(const std::function<Tensor(const Inputs&)>& f, const Input
   EXPECT_GE(check.input, 0) << "nothing was checked";
 }
 
-struct ConvCase {
-  Shape x, weight;
-  F::Conv2dParams params;
-};
-
-const ConvCase kConvCases[] = {
-    {{1, 1, 1, 1}, {1, 1, 1, 1}, {}},
-    {{2, 3, 5, 7}, {4, 3, 3, 3}, {}},
-    {{1, 2, 6, 5}, {3, 2, 2, 3}, {.stride = {3, 1}}},
-    {{2, 1, 5, 5}, {2, 1, 3, 3}, {.stride = {2, 2}, .padding = {1, 0, 2, 1}}},
-    {{1, 2, 7, 7}, {2, 2, 3, 2}, {.padding = {2, 1, 2, 1}, .dilation = {2, 3}}},
-    {{2, 4, 4, 3}, {6, 2, 3, 3}, {.padding = {1, 1, 1, 1}, .groups = 2}},
-    {{1, 3, 5, 5}, {3, 1, 3, 3}, {.stride = {2, 1}, .padding = {1, 1, 1, 1}, .groups = 3}},
-};
-
-TEST(Gradients, Conv2d) {
-  for (const ConvCase& c : kConvCases) {
-    for (const MemoryFormat format : kFormats) {
-      SCOPED_TRACE(to_string(c.x) + " " + to_string(c.weight) + " " + to_string(format));
-      const Tensor x = kernels::to_format(random_tensor(c.x, 0), format);
-      const Tensor weight = random_tensor(c.weight, 1), bias = random_tensor({c.weight[0]}, 2);
-      expect_gradients([&](const Inputs& in) { return F::conv2d(in[0], in[1], in[2], c.params); },
-                       {x, weight, bias});
-      expect_gradients([&](const Inputs& in) { return F::conv2d(in[0], in[1], {}, c.params); }, {x, weight});
-    }
-  }
-}
-
 // Each subset of inputs takes its own path through the backward function.
 TEST(Gradients, Conv2dOfEachInputAlone) {
   const Inputs inputs{random_tensor({2, 2, 5, 5}, 0), random_tensor({3, 2, 3, 3}, 1), random_tensor({3}, 2)};

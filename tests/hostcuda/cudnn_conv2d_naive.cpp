@@ -1,6 +1,6 @@
-// Stands in for kernels/cuda/conv2d.cpp (cuDNN) on the host shim: plain loops over strides, summed in f64.
+// Stands in for kernels/cuda/cudnn_conv2d.cpp on the host shim: plain loops over strides, summed in f64.
 // Bias goes through kernels/cuda/bias.cu, as it does there.
-#include "dlcuda/kernels/conv2d.h"
+#include "dlcuda/kernels/cuda/cudnn_conv2d.h"
 
 #include "dlcuda/kernels/bias.h"
 #include "dlcuda/kernels/cuda/dtype.cuh"
@@ -49,8 +49,8 @@ void for_each_product(const TensorView& x, const TensorView& weight, const Tenso
 
 }  // namespace
 
-void conv2d_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,
-                    const TensorView& y, const Conv2dParams& params) {
+void cudnn_conv2d_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,
+                          const TensorView& y, const Conv2dParams& params) {
   visit_float("conv2d_forward", x.dtype, [&]<typename T>() {
     Sums sums(y);
     for_each_product(x, weight, y, params, [&](std::int64_t in, std::int64_t tap, std::int64_t out) {
@@ -61,8 +61,8 @@ void conv2d_forward(const TensorView& x, const TensorView& weight, const TensorV
   if (bias.data != nullptr) bias_add(y, bias, y);
 }
 
-void conv2d_backward_data(const TensorView& dy, const TensorView& weight, const TensorView& dx,
-                          const Conv2dParams& params) {
+void cudnn_conv2d_backward_data(const TensorView& dy, const TensorView& weight, const TensorView& dx,
+                                const Conv2dParams& params) {
   visit_float("conv2d_backward_data", dy.dtype, [&]<typename T>() {
     Sums sums(dx);
     for_each_product(dx, weight, dy, params, [&](std::int64_t in, std::int64_t tap, std::int64_t out) {
@@ -72,8 +72,8 @@ void conv2d_backward_data(const TensorView& dy, const TensorView& weight, const 
   });
 }
 
-void conv2d_backward_weight(const TensorView& x, const TensorView& dy, const TensorView& dw,
-                            const TensorView& db, const Conv2dParams& params) {
+void cudnn_conv2d_backward_weight(const TensorView& x, const TensorView& dy, const TensorView& dw,
+                                  const Conv2dParams& params) {
   visit_float("conv2d_backward_weight", x.dtype, [&]<typename T>() {
     Sums sums(dw);
     for_each_product(x, dw, dy, params, [&](std::int64_t in, std::int64_t tap, std::int64_t out) {
@@ -81,7 +81,6 @@ void conv2d_backward_weight(const TensorView& x, const TensorView& dy, const Ten
     });
     sums.store<T>();
   });
-  if (db.data != nullptr) bias_backward(dy, db);
 }
 
 }  // namespace dlcuda::kernels::cuda

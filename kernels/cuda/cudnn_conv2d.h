@@ -1,0 +1,17 @@
+// What cuDNN does of a convolution; kernels/cuda/conv2d.cpp sends here what is not done by hand. Arguments as
+// in kernels/conv2d.h. On the host shim plain loops stand in.
+#pragma once
+
+#include "dlcuda/kernels/conv2d.h"
+
+namespace dlcuda::kernels::cuda {
+
+/// A null pointer in bias.data means none.
+void cudnn_conv2d_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,
+                          const TensorView& y, const Conv2dParams& params);
+void cudnn_conv2d_backward_data(const TensorView& dy, const TensorView& weight, const TensorView& dx,
+                                const Conv2dParams& params);
+void cudnn_conv2d_backward_weight(const TensorView& x, const TensorView& dy, const TensorView& dw,
+                                  const Conv2dParams& params);
+
+}  // namespace dlcuda::kernels::cuda

@@ -1,0 +1,66 @@
+// A convolution as one of cuDNN's graphs: its description, and the engines that can compute it.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "dlcuda/kernels/conv2d.h"
+#include "dlcuda/kernels/cuda/cudnn.h"
+
+namespace dlcuda::kernels::cuda {
+
+enum class ConvolutionPass { Forward, BackwardData, BackwardWeight };
+
+/// All that the choice of an engine depends on.
+struct ConvolutionProblem {
+  ConvolutionPass pass;
+  Shape x, weight, y;
+  MemoryFormat format;  // of all three
+  DType dtype;
+  Conv2dParams params;
+  bool bias;  // forward: y gets one
+  bool tf32;
+  bool deterministic;
+  Device device;
+
+  const char* name() const;  // "conv2d_forward"
+  /// For messages, and as part of the key of measured choices.
+  std::string describe() const;
+  /// For finding it again in this process.
+  std::vector<std::int64_t> key() const;
+};
+
+/// Device addresses; gradients under the names of what they are the gradient of.
+struct ConvolutionPointers {
+  void *x, *weight, *bias, *y;
+};
+
+/// The engines that cuDNN's heuristics offer for a problem, best first, and those of them that were built.
+class ConvolutionGraph {
+ public:
+  /// With the bias as a part of the graph, or without. Throws DeviceError where cuDNN knows no engine at all.
+  ConvolutionGraph(const ConvolutionProblem& problem, bool with_bias, cudnnHandle_t handle);
+
+  /// cuDNN's names: engine and settings. They stay the same within one version of cuDNN.
+  const std::vector<std::string>& engines() const { return engines_; }
+  /// Makes an engine ready. False, with the reason in why(), where that fails, or where the engine does what
+  /// the problem does not allow: TF32, results that do not repeat.
+  bool build(std::int64_t engine);
+  const std::string& why() const { return why_; }
+  std::int64_t workspace_bytes(std::int64_t engine) const;
+  /// Enqueues an engine that was built; false, with the reason in why(), where it fails.
+  bool execute(std::int64_t engine, cudnnHandle_t handle, const ConvolutionPointers& pointers,
+               void* workspace);
+
+ private:
+  bool good(cudnn_frontend::error_t status);
+
+  cudnn_frontend::graph::Graph graph_;
+  bool with_bias_;
+  std::vector<std::string> engines_;
+  std::string why_;
+};
+
+}  // namespace dlcuda::kernels::cuda

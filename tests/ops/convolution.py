@@ -1,0 +1,108 @@
+"""Convolutions. The operations are dlcuda::functional's; padding is [top, left, bottom, right], "same" or "valid"."""
+import torch
+import torch.nn.functional as F
+
+from table import NONE, case, image, op, tensor
+
+
+def padding_of(x, weight, p):
+    """Numbers for SAME and VALID, as TensorFlow documents them."""
+    if p["padding"] == "valid":
+        return 0, 0, 0, 0
+    if p["padding"] != "same":
+        return p["padding"]
+    begin, end = [], []
+    for axis in range(2):
+        extent, stride = x.shape[2 + axis], p["stride"][axis]
+        window = (weight.shape[2 + axis] - 1) * p["dilation"][axis] + 1
+        windows = -(-extent // stride)
+        missing = max((windows - 1) * stride + window - extent, 0)
+        begin.append(missing // 2)
+        end.append(missing - missing // 2)
+    return *begin, *end
+
+
+def conv2d(x, weight, bias, p, groups):
+    top, left, bottom, right = padding_of(x, weight, p)
+    return F.conv2d(F.pad(x, (left, right, top, bottom)), weight, bias, p["stride"], 0, p["dilation"], groups)
+
+
+def conv_case(x, out, kernel, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1), groups=1, bias=True):
+    return case([image(*x), tensor(out, x[1] // groups, *kernel), tensor(out) if bias else NONE],
+                stride=list(stride), dilation=list(dilation), groups=groups,
+                padding=padding if isinstance(padding, str) else list(padding))
+
+
+def depthwise_case(x, multiplier, kernel, **options):
+    one = conv_case(x, x[1] * multiplier, kernel, groups=max(x[1], 1), **options)
+    del one["params"]["groups"]
+    return one
+
+
+def draw_geometry(rng):
+    kernel = [rng.randint(1, 5), rng.randint(1, 5)]
+    stride, dilation = ([rng.choice([1, 1, 2, 3]) for _ in range(2)] for _ in range(2))
+    padding = rng.choice(["same", "valid", [rng.randint(0, 3) for _ in range(4)]])
+    sides = [(k - 1) * d + rng.randint(1, 9) for k, d in zip(kernel, dilation)]
+    return sides, dict(kernel=kernel, stride=stride, dilation=dilation, padding=padding, bias=rng.random() < 0.7)
+
+
+def draw_conv2d(rng):
+    sides, options = draw_geometry(rng)
+    groups = rng.choice([1, 1, 1, 2, 3])
+    return conv_case((rng.randint(1, 3), groups * rng.randint(1, 9), *sides), groups * rng.randint(1, 9), groups=groups,
+                     **options)
+
+
+def draw_depthwise(rng):
+    sides, options = draw_geometry(rng)
+    channels = rng.choice([1, 2, 3, 8, 16, 24, rng.randint(1, 40)])
+    return depthwise_case((rng.randint(1, 3), channels, *sides), rng.choice([1, 1, 1, 2, 3]), **options)
+
+
+op("conv2d", lambda x, p: [conv2d(*x, p, p["groups"])],
+   [conv_case((1, 1, 1, 1), 1, (1, 1)),
+    conv_case((0, 3, 8, 8), 4, (3, 3)),
+    conv_case((2, 1, 12, 12), 6, (5, 5)),
+    conv_case((2, 6, 14, 14), 16, (5, 5), bias=False),
+    conv_case((2, 31, 9, 9), 33, (3, 3), padding=(1, 1, 1, 1)),
+    conv_case((3, 3, 7, 9), 5, (3, 3), stride=(2, 2), padding=(1, 1, 1, 1)),
+    conv_case((1, 4, 9, 7), 6, (3, 2), stride=(1, 3), padding=(2, 0, 1, 1), bias=False),
+    conv_case((2, 3, 4, 4), 2, (4, 4)),
+    conv_case((1, 2, 11, 13), 3, (3, 3), dilation=(2, 3), padding=(2, 3, 2, 3)),
+    conv_case((2, 4, 8, 8), 8, (3, 3), padding=(1, 1, 1, 1), groups=2),
+    conv_case((2, 12, 10, 10), 9, (3, 2), stride=(1, 2), padding=(3, 2, 1, 0), dilation=(2, 3), groups=3),
+    conv_case((1, 16, 6, 5), 20, (2, 3), padding=(3, 0, 0, 4)),
+    conv_case((1, 33, 6, 7), 31, (1, 1)),
+    conv_case((5, 257, 1, 1), 3, (1, 1), bias=False),
+    conv_case((2, 3, 9, 11), 4, (3, 5), stride=(2, 3), padding="same"),
+    conv_case((1, 5, 8, 7), 4, (2, 3), stride=(1, 2), dilation=(3, 2), padding="same"),
+    conv_case((1, 17, 7, 6), 18, (3, 4), padding="same", bias=False),
+    conv_case((1, 17, 8, 9), 4, (3, 3), stride=(2, 2), padding="valid"),
+    conv_case((2, 8, 67, 65), 9, (3, 3), padding=(1, 1, 1, 1)),
+    conv_case((2, 16, 20, 18), 16, (3, 3), stride=(2, 1), padding=(0, 1, 1, 0), groups=16)],
+   draw_conv2d, slack=4, because="sums of up to 8,710 products that cancel, in another order")
+
+op("depthwise_conv2d", lambda x, p: [conv2d(*x, p, max(x[0].shape[1], 1))],
+   [depthwise_case((1, 1, 1, 1), 1, (1, 1)),
+    depthwise_case((1, 2, 1, 1), 1, (1, 1)),
+    depthwise_case((0, 8, 5, 5), 1, (3, 3)),
+    depthwise_case((2, 8, 5, 7), 1, (3, 3), padding=(1, 1, 1, 1)),
+    depthwise_case((3, 16, 9, 11), 1, (3, 3), stride=(2, 2), padding=(1, 1, 1, 1), bias=False),
+    depthwise_case((2, 24, 13, 6), 1, (5, 5), padding=(2, 2, 2, 2)),
+    depthwise_case((2, 3, 7, 9), 1, (3, 3), padding=(0, 1, 2, 0)),
+    depthwise_case((2, 257, 3, 2), 1, (3, 3), stride=(2, 1), padding=(1, 1, 1, 1)),
+    depthwise_case((2, 6, 8, 5), 2, (3, 3), stride=(2, 1), padding=(1, 0, 0, 1)),
+    depthwise_case((1, 8, 9, 7), 3, (3, 2), padding=(1, 1, 1, 1)),
+    depthwise_case((2, 16, 11, 12), 1, (3, 3), dilation=(2, 3), padding=(2, 3, 1, 2)),
+    depthwise_case((1, 8, 13, 10), 1, (3, 3), stride=(2, 3), dilation=(2, 2), padding=(3, 1, 0, 2)),
+    depthwise_case((1, 8, 17, 16), 1, (7, 7), stride=(3, 2), padding=(3, 3, 3, 3)),
+    depthwise_case((2, 5, 8, 9), 1, (4, 6), padding=(5, 1, 4, 6), bias=False),
+    depthwise_case((1, 8, 4, 10), 2, (1, 4), stride=(3, 1)),
+    depthwise_case((1, 40, 10, 7), 1, (3, 5), stride=(2, 2), padding="same"),
+    depthwise_case((1, 8, 6, 7), 1, (2, 4), padding="same"),
+    depthwise_case((1, 7, 9, 8), 1, (3, 3), stride=(1, 2), padding="valid"),
+    depthwise_case((2, 32, 64, 65), 1, (3, 3), padding=(1, 1, 1, 1)),  # longer than a grid: forward and data
+    depthwise_case((1, 8, 100, 102), 1, (13, 1), padding=(6, 0, 6, 0)),  # the same for the weight
+    depthwise_case((2, 8, 131, 67), 1, (3, 3), stride=(2, 2), padding=(1, 1, 1, 1), bias=False)],
+   draw_depthwise, slack=4, because="sums of up to 10,200 products that cancel, in another order")
