@@ -12,10 +12,10 @@ inline int checked_axis(const char* op, const Tensor& x, int axis) {
   return axis < 0 ? axis + x.rank() : axis;
 }
 
-/// The elements as (outer, n, inner), contiguous, n being those along `axis` (checked); whatever the format.
-inline TensorView along_axis(const Tensor& x, int axis) {
+/// The elements as (outer, n, inner), contiguous, n being those along `axis` (checked); channels_last: in
+/// which order x lies. Where it lies in both, the caller's other tensors decide.
+inline TensorView along_axis(const Tensor& x, int axis, bool channels_last) {
   TensorView view = x.raw();
-  const bool channels_last = x.is_channels_last() && !x.is_contiguous();
   std::int64_t outer = 1, inner = 1;
   for (int other = 0; other < x.rank(); ++other) {
     if (other == axis) continue;
@@ -31,6 +31,11 @@ inline TensorView along_axis(const Tensor& x, int axis) {
     view.strides[i] = stride;
   }
   return view;
+}
+
+/// The same in the order in which x lies.
+inline TensorView along_axis(const Tensor& x, int axis) {
+  return along_axis(x, axis, x.is_channels_last() && !x.is_contiguous());
 }
 
 }  // namespace dlcuda::kernels

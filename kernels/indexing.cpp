@@ -4,6 +4,7 @@
 
 #include "dlcuda/kernels/axis_layout.h"
 #include "dlcuda/kernels/dispatch.h"
+#include "dlcuda/kernels/layout.h"
 
 namespace dlcuda::kernels {
 namespace {
@@ -19,9 +20,9 @@ void check_range(const char* op, const Tensor& index, std::int64_t extent) {
   }
 }
 
-void check_data(const char* op, const char* name, const Tensor& x, const Tensor& index) {
-  require_floating(op, name, x);
-  require_contiguous(op, name, x);
+void check_data(const char* op, const char* name, const Tensor& x, const Tensor& index, bool shared) {
+  require_defined(op, name, x);
+  shared ? require_dense(op, name, x) : require_contiguous(op, name, x);
   require_dtype(op, "index", index, DType::I64);
   require_device(op, "index", index, x.device());
   require_contiguous(op, "index", index);
@@ -33,33 +34,59 @@ Shape with_extent(const Shape& shape, int axis, std::int64_t extent) {
   return Shape(std::span<const std::int64_t>(extents));
 }
 
+/// What of `shape` an index takes part of: the index's extents, but all of the axis. Throws where index has
+/// more.
+Shape reached(const char* op, const Shape& shape, int axis, const Tensor& index) {
+  const Shape part = with_extent(index.shape(), axis, shape[axis]);
+  for (int other = 0; other < part.rank(); ++other) {
+    DLCUDA_CHECK(part[other] <= shape[other], ShapeError,
+                 "{}: index of shape {} reaches beyond axis {} of shape {}", op, to_string(index.shape()),
+                 other, to_string(shape));
+  }
+  return part;
+}
+
+/// x with another shape: cut, or filled up with zeros, at the end of each axis.
+Tensor fitted(const Tensor& x, const Shape& shape) {
+  if (x.shape() == shape) return x;
+  std::vector<AxisPadding> padding;
+  for (int axis = 0; axis < x.rank(); ++axis) padding.push_back({0, shape[axis] - x.size(axis)});
+  return pad(x, padding);
+}
+
 Tensor forward(const char* op, const Tensor& x, int axis, const Tensor& index, bool shared) {
-  check_data(op, "x", x, index);
+  check_data(op, "x", x, index, shared);
   const int along = checked_axis(op, x, axis);
   require_rank(op, "index", index, shared ? 1 : x.rank());
-  const Shape shape = with_extent(x.shape(), along, index.size(shared ? 0 : along));
-  if (!shared) require_shape(op, "index", index, shape);
+  const Tensor from = shared ? x : fitted(x, reached(op, x.shape(), along, index));
   check_range(op, index, x.size(along));
-  Tensor y = Tensor::empty(shape, x.dtype(), x.device());
-  DLCUDA_DISPATCH_LOOPS(x.device(), gather(along_axis(x, along), index.raw(), along_axis(y, along), shared));
+  const MemoryFormat format = shared ? x.format() : MemoryFormat::Contiguous;
+  const bool last = format == MemoryFormat::ChannelsLast;
+  Tensor y = Tensor::empty(with_extent(from.shape(), along, index.size(shared ? 0 : along)), x.dtype(),
+                           x.device(), format);
+  DLCUDA_DISPATCH_LOOPS(
+      x.device(), gather(along_axis(from, along, last), index.raw(), along_axis(y, along, last), shared));
   return y;
 }
 
 Tensor backward(const char* op, const Tensor& dy, const Shape& x_shape, int axis, const Tensor& index,
                 bool shared, std::int64_t skip) {
-  check_data(op, "dy", dy, index);
+  require_floating(op, "dy", dy);
+  check_data(op, "dy", dy, index, shared);
   const int along = checked_axis(op, dy, axis);
   require_rank(op, "index", index, shared ? 1 : dy.rank());
-  if (!shared) require_shape(op, "index", index, dy.shape());
   DLCUDA_CHECK(x_shape.rank() == dy.rank(), ShapeError, "{}: dy of shape {} does not fit x_shape {}", op,
                to_string(dy.shape()), to_string(x_shape));
-  require_shape(op, "dy", dy, with_extent(x_shape, along, index.size(shared ? 0 : along)));
+  const Shape part = shared ? x_shape : reached(op, x_shape, along, index);
+  require_shape(op, "dy", dy, with_extent(part, along, index.size(shared ? 0 : along)));
   check_range(op, index, x_shape[along]);
-  Tensor dx = Tensor::empty(x_shape, dy.dtype(), dy.device());
+  const MemoryFormat format = shared ? dy.format() : MemoryFormat::Contiguous;
+  const bool last = format == MemoryFormat::ChannelsLast;
+  Tensor dx = Tensor::empty(part, dy.dtype(), dy.device(), format);
   dx.zero();
-  DLCUDA_DISPATCH_LOOPS(
-      dy.device(), gather_backward(along_axis(dy, along), index.raw(), along_axis(dx, along), shared, skip));
-  return dx;
+  DLCUDA_DISPATCH_LOOPS(dy.device(), gather_backward(along_axis(dy, along, last), index.raw(),
+                                                     along_axis(dx, along, last), shared, skip));
+  return fitted(dx, x_shape);
 }
 
 }  // namespace

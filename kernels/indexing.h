@@ -1,6 +1,6 @@
-// Elements chosen by index. Data are floating-point and contiguous, indices i64 on the same device. An index
-// that is out of range is an ArgumentError on the CPU; on CUDA, where nobody waits to look, it gives NaN and
-// takes no gradient.
+// Elements chosen by index; indices are i64, contiguous and on the device of the data. Forward takes any
+// dtype. An index that is out of range is an ArgumentError on the CPU; on CUDA, where nobody waits to look,
+// it gives NaN (0 for integers), reads nothing and takes no gradient.
 #pragma once
 
 #include <cstdint>
@@ -11,14 +11,15 @@ namespace dlcuda {
 namespace kernels DLCUDA_API {
 
 /// y[..., j, ...] = x[..., index[..., j, ...], ...] along `axis` (negative ones count from the end). index
-/// has x's extents but along the axis.
+/// has at most x's extents but along the axis: what of x lies beyond them is left out. x and y are
+/// contiguous.
 Tensor gather(const Tensor& x, int axis, const Tensor& index);
 /// Gradient with respect to x. An element that was taken several times adds them up in the order of the
 /// index.
 Tensor gather_backward(const Tensor& dy, const Shape& x_shape, int axis, const Tensor& index);
 
-/// y[..., j, ...] = x[..., index[j], ...] along `axis`, for an index with one axis. With axis 0 and a table
-/// (V, D): the rows of an embedding.
+/// y[..., j, ...] = x[..., index[j], ...] along `axis`, for an index with one axis, in x's format. With axis
+/// 0 and a table (V, D): the rows of an embedding.
 Tensor index_select(const Tensor& x, int axis, const Tensor& index);
 /// An index equal to `skip` gets no gradient (an embedding's padding; negative: none is left out).
 Tensor index_select_backward(const Tensor& dy, const Shape& x_shape, int axis, const Tensor& index,

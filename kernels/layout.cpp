@@ -72,8 +72,13 @@ Shape with_extent(const Tensor& x, int axis, std::int64_t extent) {
 enum class ChannelOrder { PixelsInside, PixelsOutside };
 
 void check_factor(const char* op, std::int64_t factor) {
-  DLCUDA_CHECK(factor >= 1, ArgumentError, "{}: factor must be at least 1, got {}", op, factor);
+  constexpr std::int64_t kLargest = std::int64_t{1} << 15;  // its square stays far from an overflow
+  DLCUDA_CHECK(factor >= 1 && factor <= kLargest, ArgumentError,
+               "{}: factor must be between 1 and {}, got {}", op, kLargest, factor);
 }
+
+/// Throws ShapeError where it overflows, as it can beside an extent of 0.
+std::int64_t product(std::int64_t a, std::int64_t b) { return Shape{a, b}.numel(); }
 
 /// (N, C, H, r, W, r) of the picture.
 TensorView blocks_of_picture(const TensorView& picture, std::int64_t factor) {
@@ -99,8 +104,9 @@ Tensor to_channels(const char* op, const Tensor& x, std::int64_t factor, Channel
   DLCUDA_CHECK(x.size(2) % factor == 0 && x.size(3) % factor == 0, ShapeError,
                "{}: height and width of x must be multiples of the factor {}, got shape {}", op, factor,
                to_string(x.shape()));
-  Tensor y =
-      result_like(x, Shape{x.size(0), x.size(1) * factor * factor, x.size(2) / factor, x.size(3) / factor});
+  Tensor y = result_like(
+      x, Shape{x.size(0), product(x.size(1), factor * factor), x.size(2) / factor, x.size(3) / factor});
+  if (y.numel() == 0) return y;  // no channels cannot be divided into groups
   copy_view(x.device(), blocks_of_picture(x.raw(), factor), blocks_of_channels(y.raw(), factor, order));
   return y;
 }
@@ -112,8 +118,9 @@ Tensor to_picture(const char* op, const Tensor& x, std::int64_t factor, ChannelO
   DLCUDA_CHECK(x.size(1) % (factor * factor) == 0, ShapeError,
                "{}: the channels of x must be a multiple of {} (the factor squared), got shape {}", op,
                factor * factor, to_string(x.shape()));
-  Tensor y =
-      result_like(x, Shape{x.size(0), x.size(1) / (factor * factor), x.size(2) * factor, x.size(3) * factor});
+  Tensor y = result_like(x, Shape{x.size(0), x.size(1) / (factor * factor), product(x.size(2), factor),
+                                  product(x.size(3), factor)});
+  if (y.numel() == 0) return y;
   copy_view(x.device(), blocks_of_channels(x.raw(), factor, order), blocks_of_picture(y.raw(), factor));
   return y;
 }
@@ -133,7 +140,8 @@ Tensor concat(std::span<const Tensor> tensors, int axis) {
     require_device(op, name.c_str(), tensors[i], first.device());
     require_rank(op, name.c_str(), tensors[i], first.rank());
     require_shape(op, name.c_str(), tensors[i], with_extent(first, along, tensors[i].size(along)));
-    total += tensors[i].size(along);
+    DLCUDA_CHECK(!__builtin_add_overflow(total, tensors[i].size(along), &total), ShapeError,
+                 "concat: axis {} becomes longer than 2^63 - 1", along);
   }
   Tensor y = result_like(first, with_extent(first, along, total));
   std::int64_t begin = 0;
@@ -165,12 +173,20 @@ Tensor pad(const Tensor& x, std::span<const AxisPadding> padding, double value) 
   std::vector<std::int64_t> extents;
   for (int axis = 0; axis < x.rank(); ++axis) {
     const auto [before, after] = padding[static_cast<std::size_t>(axis)];
-    extents.push_back(x.size(axis) + before + after);
-    const std::int64_t kept =
-        x.size(axis) + std::min<std::int64_t>(before, 0) + std::min<std::int64_t>(after, 0);
-    DLCUDA_CHECK(kept >= 0, ShapeError, "pad: {} and {} take more from axis {} of shape {} than there is",
-                 before, after, axis, to_string(x.shape()));
-    from = part(from, axis, std::max<std::int64_t>(-before, 0), kept);
+    const std::int64_t extent = x.size(axis), cut_before = std::min<std::int64_t>(before, 0),
+                       cut_after = std::min<std::int64_t>(after, 0);
+    // Compared in an order in which nothing overflows.
+    DLCUDA_CHECK(cut_before >= -extent && cut_after >= -(extent + cut_before), ShapeError,
+                 "pad: {} and {} take more from axis {} of shape {} than there is", before, after, axis,
+                 to_string(x.shape()));
+    const std::int64_t kept = extent + cut_before + cut_after;
+    std::int64_t padded = kept;
+    DLCUDA_CHECK(!__builtin_add_overflow(padded, before - cut_before, &padded) &&
+                     !__builtin_add_overflow(padded, after - cut_after, &padded),
+                 ShapeError, "pad: with {} and {} axis {} of shape {} becomes longer than 2^63 - 1", before,
+                 after, axis, to_string(x.shape()));
+    extents.push_back(padded);
+    from = part(from, axis, -cut_before, kept);
     grows = grows || before > 0 || after > 0;
   }
   Tensor y = result_like(x, Shape(std::span<const std::int64_t>(extents)));

@@ -42,7 +42,7 @@ Tensor pixel_shuffle(const Tensor& x, std::int64_t factor);
 Tensor pixel_unshuffle(const Tensor& x, std::int64_t factor);
 /// The same blocks, but their pixels are the slower part of the channel: pixel (h r + i, w r + j) of channel
 /// c goes to channel (i r + j) C + c. TensorFlow's order, and that of YOLOv2's passthrough as its paper
-/// describes it (Darknet's own "reorg" mixes channels and pixels in another way).
+/// describes it (Darknet's own reorg layer mixes channels and pixels in another way: functional::reorg).
 Tensor space_to_depth(const Tensor& x, std::int64_t factor);
 Tensor depth_to_space(const Tensor& x, std::int64_t factor);
 

@@ -1,5 +1,7 @@
 #include "dlcuda/kernels/resample.h"
 
+#include <cmath>
+
 #include "dlcuda/kernels/checks.h"
 #include "dlcuda/kernels/dispatch.h"
 
@@ -17,11 +19,12 @@ Shape resized_shape(const char* op, const Shape& x, std::array<std::int64_t, 2> 
   DLCUDA_CHECK(size[0] >= 1 && size[1] >= 1 && x[2] >= 1 && x[3] >= 1, ShapeError,
                "{}: pictures must have at least one pixel, got {} to be resized to {} x {}", op, to_string(x),
                size[0], size[1]);
-  // Twice an extent times another is computed.
-  constexpr std::int64_t kLargest = std::int64_t{1} << 30;
-  DLCUDA_CHECK(size[0] < kLargest && size[1] < kLargest && x[2] < kLargest && x[3] < kLargest, ShapeError,
-               "{}: extents must be below 2^30, got {} to be resized to {} x {}", op, to_string(x), size[0],
-               size[1]);
+  // Twice an extent times another is computed; the nearest element is found in f32.
+  const int bits = mode == Resample::Nearest ? 23 : 30;
+  const std::int64_t largest = std::int64_t{1} << bits;
+  DLCUDA_CHECK(size[0] < largest && size[1] < largest && x[2] < largest && x[3] < largest, ShapeError,
+               "{}: extents must be below 2^{}, got {} to be resized to {} x {}", op, bits, to_string(x),
+               size[0], size[1]);
   return Shape{x[0], x[1], size[0], size[1]};
 }
 
@@ -36,6 +39,20 @@ Shape padded_shape(const char* op, const Shape& x, std::array<std::int64_t, 4> p
 }
 
 }  // namespace
+
+std::array<std::int64_t, 2> scaled_size(const Shape& x, std::array<double, 2> scale) {
+  DLCUDA_CHECK(x.rank() == 4, ShapeError, "scaled_size: x must have 4 axes, got {}", to_string(x));
+  std::array<std::int64_t, 2> size{};
+  for (const std::size_t side : {0, 1}) {
+    DLCUDA_CHECK(scale[side] > 0 && std::isfinite(scale[side]), ArgumentError,
+                 "scaled_size: scales must be positive, got {} and {}", scale[0], scale[1]);
+    const double extent = std::floor(static_cast<double>(x[2 + static_cast<int>(side)]) * scale[side]);
+    DLCUDA_CHECK(extent >= 1 && extent < 0x1p62, ShapeError,
+                 "scaled_size: {} times {} and {} gives no picture", to_string(x), scale[0], scale[1]);
+    size[side] = static_cast<std::int64_t>(extent);
+  }
+  return size;
+}
 
 Tensor resize(const Tensor& x, std::array<std::int64_t, 2> size, Resample mode) {
   require_picture("resize", "x", x);

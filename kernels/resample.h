@@ -11,11 +11,16 @@ namespace dlcuda {
 namespace kernels DLCUDA_API {
 
 enum class Resample : std::uint8_t {
-  Nearest,          ///< element floor(o * in / out)
+  Nearest,          ///< element floor(o * (in / out)), both in f32 as in PyTorch; extents up to 2^23
   Bilinear,         ///< centres of pixels: place (o + 1/2) * in / out - 1/2, not before the first element
   BilinearCorners,  ///< corners on corners ("align_corners"): place o * (in - 1) / (out - 1)
   Reflect           ///< padding; resize() does not take it
 };
+
+/// floor(extent * scale) for height and width, of which resize() then takes the ratio (PyTorch's
+/// recompute_scale_factor). Throws ArgumentError unless scales are positive and finite, ShapeError where an
+/// extent becomes 0.
+std::array<std::int64_t, 2> scaled_size(const Shape& x, std::array<double, 2> scale);
 
 /// (N, C, height, width). Extents must be positive.
 Tensor resize(const Tensor& x, std::array<std::int64_t, 2> size, Resample mode);

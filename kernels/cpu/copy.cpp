@@ -2,80 +2,115 @@
 
 #include "dlcuda/kernels/cpu/loops.h"
 #include "dlcuda/kernels/functors/convert.h"
+#include "dlcuda/kernels/walk.h"
 
 namespace dlcuda::kernels::cpu::DLCUDA_ISA {
 namespace {
 
-/// Axes in the order in which `to` lies in memory, outermost first, without those of extent 1, and with
-/// neighbours merged where both sides allow it.
-struct Walk {
-  int rank = 0;
-  std::int64_t extent[kMaxRank], from_stride[kMaxRank], to_stride[kMaxRank];
-};
+/// The axes of a copy; its views:
+using CopyWalk = Walk<2>;
+enum { kTo, kFrom };
 
-DLCUDA_INLINE Walk plan(const TensorView& from, const TensorView& to) {
-  Walk walk;
-  for (int axis = 0; axis < to.rank; ++axis) {
-    if (to.shape[axis] == 1) continue;
-    int at = walk.rank++;
-    for (; at > 0 && walk.to_stride[at - 1] < to.strides[axis]; --at) {
-      walk.extent[at] = walk.extent[at - 1];
-      walk.from_stride[at] = walk.from_stride[at - 1];
-      walk.to_stride[at] = walk.to_stride[at - 1];
+/// Where a row of a walk begins: `rest` is its number among those that all axes but the last `inner` make.
+DLCUDA_INLINE void locate(const CopyWalk& walk, int rank, std::int64_t rest, std::int64_t& from,
+                          std::int64_t& to) {
+  from = to = 0;
+  for (int axis = rank - 1; axis >= 0; --axis) {
+    const std::int64_t index = rest % walk.extent[axis];
+    rest /= walk.extent[axis];
+    from += index * walk.stride[kFrom][axis];
+    to += index * walk.stride[kTo][axis];
+  }
+}
+
+template <typename From, typename To>
+DLCUDA_INLINE void copy_rows(const From* source, To* target, const CopyWalk& walk) {
+  const int inner = walk.rank - 1;
+  const std::int64_t length = walk.extent[inner], from_step = walk.stride[kFrom][inner],
+                     to_step = walk.stride[kTo][inner];
+  parallel_for(walk.count / length, kGrain / length + 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      std::int64_t from_at, to_at;
+      locate(walk, inner, row, from_at, to_at);
+      const From* in = source + from_at;
+      To* out = target + to_at;
+      if (from_step == 1 && to_step == 1) {
+        for (std::int64_t i = 0; i < length; ++i) out[i] = functors::convert<To>(in[i]);
+      } else {
+        for (std::int64_t i = 0; i < length; ++i) out[i * to_step] = functors::convert<To>(in[i * from_step]);
+      }
     }
-    walk.extent[at] = to.shape[axis];
-    walk.from_stride[at] = from.strides[axis];
-    walk.to_stride[at] = to.strides[axis];
+  });
+}
+
+/// The last axis runs along `to`, the one before it along `from`: in squares, so that both sides use a cache
+/// line while it is there.
+template <typename From, typename To>
+DLCUDA_INLINE void transpose(const From* source, To* target, const CopyWalk& walk) {
+  constexpr std::int64_t kSquare = 32;
+  const int row_axis = walk.rank - 2, column_axis = walk.rank - 1;
+  const std::int64_t rows = walk.extent[row_axis], columns = walk.extent[column_axis];
+  const std::int64_t down = (rows + kSquare - 1) / kSquare, across = (columns + kSquare - 1) / kSquare;
+  const std::int64_t squares = walk.count / rows / columns * down * across;
+  parallel_for(squares, kGrain / (kSquare * kSquare), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t square = begin; square < end; ++square) {
+      std::int64_t from_at, to_at;
+      locate(walk, row_axis, square / down / across, from_at, to_at);
+      const std::int64_t row = square / across % down * kSquare, column = square % across * kSquare;
+      const std::int64_t row_end = row + kSquare < rows ? row + kSquare : rows;
+      const std::int64_t column_end = column + kSquare < columns ? column + kSquare : columns;
+      for (std::int64_t r = row; r < row_end; ++r) {
+        const From* in = source + from_at + r;
+        To* out = target + to_at + r * walk.stride[kTo][row_axis];
+        for (std::int64_t c = column; c < column_end; ++c) {
+          out[c] = functors::convert<To>(in[c * walk.stride[kFrom][column_axis]]);
+        }
+      }
+    }
+  });
+}
+
+/// Moves the axis along which `from` is contiguous next to the last, if that is a transposition worth
+/// squares.
+DLCUDA_INLINE bool arrange_transposition(CopyWalk& walk) {
+  constexpr std::int64_t kThin = 8;
+  const int columns = walk.rank - 1;
+  if (walk.rank < 2 || walk.stride[kTo][columns] != 1 || walk.extent[columns] < kThin) return false;
+  for (int rows = 0; rows < columns; ++rows) {
+    if (walk.stride[kFrom][rows] != 1 || walk.extent[rows] < kThin) continue;
+    const std::int64_t extent = walk.extent[rows], to = walk.stride[kTo][rows];
+    for (int axis = rows; axis < columns - 1; ++axis) {
+      walk.extent[axis] = walk.extent[axis + 1];
+      walk.stride[kFrom][axis] = walk.stride[kFrom][axis + 1];
+      walk.stride[kTo][axis] = walk.stride[kTo][axis + 1];
+    }
+    walk.extent[columns - 1] = extent;
+    walk.stride[kFrom][columns - 1] = 1;
+    walk.stride[kTo][columns - 1] = to;
+    return true;
   }
-  int kept = 0;
-  for (int axis = 1; axis < walk.rank; ++axis) {
-    const bool mergeable = walk.from_stride[kept] == walk.from_stride[axis] * walk.extent[axis] &&
-                           walk.to_stride[kept] == walk.to_stride[axis] * walk.extent[axis];
-    if (!mergeable) ++kept;
-    walk.extent[kept] = mergeable ? walk.extent[kept] * walk.extent[axis] : walk.extent[axis];
-    walk.from_stride[kept] = walk.from_stride[axis];
-    walk.to_stride[kept] = walk.to_stride[axis];
-  }
-  if (walk.rank == 0) {
-    walk.extent[0] = walk.from_stride[0] = walk.to_stride[0] = 1;
-  }
-  walk.rank = kept + 1;
-  return walk;
+  return false;
 }
 
 }  // namespace
 
 void copy(const TensorView& from, const TensorView& to) {
-  if (to.numel() == 0) return;
-  const Walk walk = plan(from, to);
-  const int inner = walk.rank - 1;
-  const std::int64_t length = walk.extent[inner];
-  const std::int64_t from_step = walk.from_stride[inner], to_step = walk.to_stride[inner];
+  CopyWalk walk = walk_of({&to, &from});
+  if (walk.count == 0) return;
+  const bool transposed = arrange_transposition(walk);
   visit_any(from.dtype, [&]<typename From>() {
     visit_any(to.dtype, [&]<typename To>() {
       const From* source = from.as<const From>();
       To* target = to.as<To>();
-      if (inner == 0 && from_step == 1 && to_step == 1) {
-        parallel_for(length, kGrain, [=](std::int64_t begin, std::int64_t end) {
+      if (walk.is_flat()) {
+        parallel_for(walk.count, kGrain, [=](std::int64_t begin, std::int64_t end) {
           for (std::int64_t i = begin; i < end; ++i) target[i] = functors::convert<To>(source[i]);
         });
-        return;
+      } else if (transposed) {
+        transpose(source, target, walk);
+      } else {
+        copy_rows(source, target, walk);
       }
-      const std::int64_t rows = to.numel() / length;
-      parallel_for(rows, kGrain / length + 1, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t row = begin; row < end; ++row) {
-          std::int64_t rest = row, from_at = 0, to_at = 0;
-          for (int axis = inner - 1; axis >= 0; --axis) {
-            const std::int64_t index = rest % walk.extent[axis];
-            rest /= walk.extent[axis];
-            from_at += index * walk.from_stride[axis];
-            to_at += index * walk.to_stride[axis];
-          }
-          for (std::int64_t i = 0; i < length; ++i) {
-            target[to_at + i * to_step] = functors::convert<To>(source[from_at + i * from_step]);
-          }
-        }
-      });
     });
   });
 }

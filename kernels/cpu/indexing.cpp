@@ -6,7 +6,7 @@
 namespace dlcuda::kernels::cpu::DLCUDA_ISA {
 
 void gather(const TensorView& x, const TensorView& index, const TensorView& y, bool shared) {
-  visit_floating(x.dtype, [&]<typename T>() {
+  visit_any(x.dtype, [&]<typename T>() {
     const T* from = x.as<const T>();
     T* to = y.as<T>();
     const std::int64_t* chosen = index.as<const std::int64_t>();

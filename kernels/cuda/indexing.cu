@@ -1,9 +1,9 @@
-// Elements chosen by index; f32, f16, bf16, indices i64. x (outer, n, inner), y (outer, m, inner),
-// contiguous; the index is like y, or (m) and shared by all.
+// Elements chosen by index; any dtype, gradients f32, f16, bf16 with sums in f32; indices i64. x (outer, n,
+// inner), y (outer, m, inner), contiguous; the index is like y, or (m) and shared by all.
 //
-//   gather    y[o, j, k] = x[o, index, k]                     NaN where the index is out of range
-//   backward  dx[o, i, k] = sum of dy[o, j, k] over the j whose index is i, in the order of j; the rest is 0
-//   already one hot   y[r, c] = label[r] == c
+//   gather    y[o, j, k] = x[o, index, k]                     NaN (0) where the index is out of range
+//   backward  dx[o, i, k] = sum of dy[o, j, k] over the j whose index is i, in the order of j; dx is 0 before
+//   one hot   y[r, c] = label[r] == c
 //
 // No atomics: the thread of the first occurrence of an index adds up the later ones. For a shared index a
 // first kernel links each occurrence to the next one, so that the search is done once and not for every
@@ -23,7 +23,7 @@ __global__ void gather_kernel(const T* x, const std::int64_t* index, std::int64_
   for (std::int64_t i = global_thread(); i < count; i += global_threads()) {
     const std::int64_t j = i / inner % m, outer = i / inner / m;
     const std::int64_t at = index[shared ? j : i];
-    y[i] = at >= 0 && at < n ? x[(outer * n + at) * inner + i % inner] : T(NAN);
+    y[i] = at >= 0 && at < n ? x[(outer * n + at) * inner + i % inner] : functors::convert<T>(NAN);
   }
 }
 
@@ -89,7 +89,7 @@ __global__ void one_hot_kernel(const std::int64_t* labels, std::int64_t classes,
 }  // namespace
 
 void gather(const TensorView& x, const TensorView& index, const TensorView& y, bool shared) {
-  visit_float("gather", x.dtype, [&]<typename T>() {
+  visit_any(x.dtype, [&]<typename T>() {
     launch("gather", gather_kernel<T>, grid_for(y.numel(), kBlock), kBlock, 0, this_stream(), x.as<const T>(),
            index.as<const std::int64_t>(), x.shape[1], y.shape[1], y.shape[2], shared, y.numel(), y.as<T>());
   });

@@ -121,11 +121,13 @@ std::vector<Tensor> split(const Tensor& x, std::span<const std::int64_t> lengths
 }
 
 Tensor pad(const Tensor& x, std::span<const AxisPadding> padding, double value) {
-  std::vector<AxisPadding> back(padding.begin(), padding.end());
-  for (AxisPadding& p : back) p = {-p.before, -p.after};
+  const auto opposite = [given = std::vector(padding.begin(), padding.end())](const Tensor& dy) {
+    std::vector<AxisPadding> back = given;
+    for (AxisPadding& p : back) p = {-p.before, -p.after};
+    return kernels::pad(dy, back);
+  };
   return moved(
-      "pad", x, [&](const Tensor& in) { return kernels::pad(in, padding, value); },
-      [back](const Tensor& dy) { return kernels::pad(dy, back); });
+      "pad", x, [&](const Tensor& in) { return kernels::pad(in, padding, value); }, opposite);
 }
 
 Tensor pad_reflect(const Tensor& x, std::array<std::int64_t, 4> padding) {
@@ -191,6 +193,21 @@ Tensor depth_to_space(const Tensor& x, std::int64_t factor) {
       [factor](const Tensor& dy) { return kernels::space_to_depth(dy, factor); });
 }
 
+Tensor reorg(const Tensor& x, std::int64_t factor) {
+  DLCUDA_CHECK(x.rank() == 4, ShapeError, "reorg: x must have 4 axes, got shape {}", to_string(x.shape()));
+  constexpr std::int64_t kLargest = std::int64_t{1} << 15;
+  DLCUDA_CHECK(factor >= 1 && factor <= kLargest, ArgumentError,
+               "reorg: factor must be between 1 and {}, got {}", kLargest, factor);
+  const std::int64_t n = x.size(0), c = x.size(1), h = x.size(2), w = x.size(3), area = factor * factor;
+  DLCUDA_CHECK(c % area == 0 && h % factor == 0 && w % factor == 0, ShapeError,
+               "reorg: x must have channels in multiples of {} (the factor squared), height and width in "
+               "multiples of {}, got shape {}",
+               area, factor, to_string(x.shape()));
+  const Shape taken_for{n, c / area, Shape{h, factor}.numel(), Shape{w, factor}.numel()};
+  const Shape shape{n, Shape{c, area}.numel(), h / factor, w / factor};
+  return to_format(space_to_depth(contiguous(x).view(taken_for), factor).view(shape), x.format());
+}
+
 Tensor gather(const Tensor& x, int axis, const Tensor& index) {
   Tensor y = kernels::gather(x, axis, index);
   if (!any_requires_grad({x})) return y;
@@ -208,8 +225,9 @@ Tensor select(const char* name, const Tensor& x, int axis, const Tensor& index, 
   if (!any_requires_grad({x})) return y;
   return record(
       name, std::move(y), {x},
-      [saved_index = Saved(index), shape = x.shape(), axis, skip](const BackwardContext& context) {
-        const Tensor dy = as_format(context.grad, MemoryFormat::Contiguous);
+      [saved_index = Saved(index), shape = x.shape(), format = x.format(), axis,
+       skip](const BackwardContext& context) {
+        const Tensor dy = as_format(context.grad, format);
         return std::vector{kernels::index_select_backward(dy, shape, axis, saved_index.get(), skip)};
       });
 }
@@ -223,7 +241,12 @@ Tensor index_select(const Tensor& x, int axis, const Tensor& index) {
 Tensor embedding(const Tensor& table, const Tensor& index, std::int64_t padding) {
   DLCUDA_CHECK(table.rank() == 2, ShapeError, "embedding: table must be (V, D), got shape {}",
                to_string(table.shape()));
-  DLCUDA_CHECK(index.is_contiguous(), ShapeError, "embedding: index must be contiguous");
+  DLCUDA_CHECK(padding < table.size(0), ArgumentError,
+               "embedding: padding must be a row of the table {} (or negative: none), got {}",
+               to_string(table.shape()), padding);
+  DLCUDA_CHECK(index.is_contiguous(), ShapeError,
+               "embedding: index of shape {} must be contiguous; take kernels::contiguous() of it first",
+               to_string(index.shape()));
   std::vector<std::int64_t> extents(index.shape().extents().begin(), index.shape().extents().end());
   extents.push_back(table.size(1));
   return select("embedding", table, 0, index.view(Shape{index.numel()}), padding)

@@ -46,13 +46,18 @@ Tensor pixel_unshuffle(const Tensor& x, std::int64_t factor);
 /// The same with the pixels of a block as the slower part of the channel: YOLOv2's passthrough.
 Tensor space_to_depth(const Tensor& x, std::int64_t factor);
 Tensor depth_to_space(const Tensor& x, std::int64_t factor);
+/// What Darknet's "reorg" layer computes, and its YOLOv2 weights expect: the memory of x (C, H, W) is taken
+/// for a picture (C / r r, H r, W r), space_to_depth() makes (C, H, W) of that, which is called
+/// (C r r, H / r, W / r). The shape is that of space_to_depth(x), the order is not. Throws ShapeError unless
+/// C is a multiple of r r. Channels-last pictures are converted there and back.
+Tensor reorg(const Tensor& x, std::int64_t factor);
 
-/// torch.gather: index i64, with x's extents but along the axis.
+/// torch.gather: index i64, with at most x's extents but along the axis.
 Tensor gather(const Tensor& x, int axis, const Tensor& index);
 /// index: i64 with one axis.
 Tensor index_select(const Tensor& x, int axis, const Tensor& index);
-/// table (V, D), index i64 of any shape -> (..., D). Rows at `padding`, if it is not negative, take no
-/// gradient.
+/// table (V, D), index i64 of any shape -> (..., D). The row `padding`, if it is not negative, takes no
+/// gradient; ArgumentError where there is no such row.
 Tensor embedding(const Tensor& table, const Tensor& index, std::int64_t padding = -1);
 
 }  // namespace functional

@@ -88,7 +88,7 @@ def crop_case(x, *padding):
 op("pad_reflect", lambda x, p: [F.pad(x[0], [p["padding"][i] for i in (1, 3, 0, 2)], mode="reflect")],
    [crop_case(image(1, 1, 1, 1), 0, 0, 0, 0), crop_case(image(2, 3, 4, 5), 1, 2, 3, 1), crop_case(image(2, 3, 2, 3), 1, 2, 1, 2),
     crop_case(image(1, 2, 5, 5), 4, 4, 4, 4), crop_case(image(3, 1, 3, 7), 0, 3, 0, 0), crop_case(image(0, 2, 3, 3), 1, 1, 1, 1),
-    crop_case(image(2, 17, 9, 8), 0, 0, 2, 5), crop_case(image(1, 6, 77, 79), 3, 3, 3, 3)],
+    crop_case(image(2, 17, 9, 8), 0, 0, 2, 5), crop_case(image(1, 6, 77, 79), 3, 3, 3, 3), crop_case(image(1, 8, 1, 24_000), 0, 5, 0, 7)],
    lambda rng: (lambda h, w: crop_case(image(rng.randint(1, 3), rng.randint(1, 5), h, w), rng.randint(0, h - 1), rng.randint(0, w - 1),
                                        rng.randint(0, h - 1), rng.randint(0, w - 1)))(rng.randint(1, 7), rng.randint(1, 7)),
    slack=2, because="gradients are sums of up to nine terms that cancel")
@@ -115,7 +115,9 @@ def draw_permute(rng):
 op("permute", lambda x, p: [x[0].permute(p["order"])],
    [case([tensor(5)], order=[0]), case([tensor()], order=[]), case([tensor(0, 2)], order=[1, 0]), case([tensor(33, 65)], order=[1, 0]),
     case([tensor(2, 3, 4)], order=[-1, 0, 1]), case([image(2, 3, 4, 5)], order=[0, 2, 3, 1]), case([image(2, 3, 4, 5)], order=[3, 1, 0, 2]),
-    case([tensor(2, 1, 3, 1, 2)], order=[4, 3, 2, 1, 0]), case([tensor(257, 263)], order=[1, 0])], draw_permute)
+    case([tensor(2, 1, 3, 1, 2)], order=[4, 3, 2, 1, 0]), case([tensor(257, 263)], order=[1, 0]),
+    case([tensor(3, 10, 5, 33)], order=[2, 0, 3, 1]), case([tensor(2, 35, 3, 5, 9)], order=[0, 4, 3, 2, 1]),
+    case([tensor(9, 40, 3, 70)], order=[3, 2, 0, 1])], draw_permute)
 
 op("transpose", lambda x, p: [x[0].transpose(-1, -2)],
    [case([x]) for x in [tensor(1, 1), tensor(3, 5), tensor(0, 3), tensor(2, 3, 4), tensor(2, 2, 3, 4), tensor(31, 33), tensor(1, 300), tensor(2, 190, 180)]],
@@ -146,13 +148,32 @@ for name, run, down in (("pixel_shuffle", F.pixel_shuffle, False), ("pixel_unshu
     empty = {"pixel_shuffle": depth_to_space, "pixel_unshuffle": space_to_depth}.get(name, run)
     op(name, lambda x, p, run=run, empty=empty: [(run if x[0].numel() else empty)(x[0], p["factor"])],
        [shuffle_case(*s) for s in [(1, 1, 1, 1, 1), (2, 3, 2, 4, 2), (1, 1, 1, 1, 3), (0, 2, 2, 2, 2), (2, 1, 3, 1, 2), (1, 5, 3, 2, 3),
-                                   (3, 2, 4, 4, 1), (1, 16, 13, 13, 2), (1, 4, 65, 67, 2)]],
+                                   (1, 0, 2, 2, 2), (3, 2, 4, 4, 1), (1, 16, 13, 13, 2), (1, 4, 65, 67, 2)]],
        lambda rng, make=shuffle_case: make(rng.randint(1, 3), rng.randint(1, 4), rng.randint(1, 4), rng.randint(1, 4), rng.randint(1, 3)))
+
+
+def reorg(x, r):
+    """Darknet's loops (reorg_cpu with forward = 0), one axis of places at a time."""
+    n, c, h, w = x.shape
+    b, k, j, i = (torch.arange(e).reshape([-1 if a == d else 1 for a in range(4)]) for d, e in enumerate((n, c, h, w)))
+    few = max(c // (r * r), 1)
+    offset = k // few
+    taken = i * r + offset % r + w * r * (j * r + offset // r + h * r * (k % few + few * b))
+    return x.reshape(-1)[taken].reshape(n, c * r * r, h // r, w // r)
+
+
+op("reorg", lambda x, p: [reorg(x[0], p["factor"])],
+   [case([image(n, c * r * r, h * r, w * r)], factor=r) for n, c, h, w, r in
+    [(1, 1, 1, 1, 1), (1, 1, 1, 1, 2), (2, 3, 2, 4, 2), (0, 2, 2, 2, 2), (2, 1, 3, 1, 3), (3, 2, 4, 5, 1), (1, 0, 2, 2, 2), (1, 16, 13, 13, 2),
+     (1, 5, 30, 31, 2)]],
+   lambda rng: (lambda r: case([image(rng.randint(1, 3), rng.randint(1, 3) * r * r, rng.randint(1, 3) * r, rng.randint(1, 3) * r)], factor=r))(
+       rng.randint(1, 3)))
 
 
 def resize_run(x, p):
     if p["mode"] == "nearest":
-        return [F.interpolate(x[0], p["size"], mode="nearest")]
+        # PyTorch finds the nearest element in another precision for f64; ours is that of f32 always.
+        return [F.interpolate(x[0].float(), p["size"], mode="nearest").double()]
     return [F.interpolate(x[0], p["size"], mode="bilinear", align_corners=p["mode"] == "corners")]
 
 
@@ -160,24 +181,23 @@ def resize_case(x, h, w, mode):
     return case([x], size=[h, w], mode=mode)
 
 
-# Extents with which in / out is exact: PyTorch rounds the ratio before it rounds the place down, and is one element off
-# where this is not so.
-EXACT = [1, 2, 4, 8]
+# (58, 100) and (2, 82): in / out has no exact f32, and the nearest element is another one than that of the fraction.
 SIZES = [(image(1, 1, 1, 1), 1, 1), (image(2, 3, 4, 5), 8, 10), (image(2, 3, 4, 5), 4, 5), (image(1, 2, 6, 8), 3, 4), (image(2, 1, 1, 3), 4, 6),
-         (image(1, 33, 2, 2), 4, 4), (image(0, 2, 3, 3), 6, 6), (image(1, 2, 7, 5), 1, 1), (image(1, 8, 30, 31), 60, 62)]
-UNEVEN = [(image(2, 3, 5, 7), 8, 3), (image(1, 2, 3, 4), 7, 9), (image(1, 3, 9, 4), 5, 13), (image(1, 2, 1, 6), 5, 1)]
+         (image(1, 33, 2, 2), 4, 4), (image(0, 2, 3, 3), 6, 6), (image(1, 2, 7, 5), 1, 1), (image(1, 8, 30, 31), 60, 62),
+         (image(2, 3, 5, 7), 8, 3), (image(1, 2, 3, 4), 7, 9), (image(1, 16, 9, 4), 5, 13), (image(1, 2, 1, 6), 5, 1), (image(1, 1, 58, 2), 100, 82),
+         # Extents whose product leaves 31 bits.
+         (image(1, 1, 1, 24_000), 1, 24_001), (image(1, 8, 1, 24_000), 1, 23_000)]
 
 op("resize", resize_run,
-   [resize_case(x, h, w, mode) for mode in ("nearest", "bilinear", "corners") for x, h, w in SIZES + (UNEVEN if mode != "nearest" else [])],
-   lambda rng: resize_case(image(rng.randint(1, 3), rng.randint(1, 5), *(rng.choice(EXACT) for _ in range(2))), *(rng.choice(EXACT) for _ in range(2)),
-                           rng.choice(["nearest", "bilinear", "corners"])) if rng.random() < 0.5 else
-   resize_case(image(rng.randint(1, 3), rng.randint(1, 5), rng.randint(1, 9), rng.randint(1, 9)), rng.randint(1, 12), rng.randint(1, 12),
-               rng.choice(["bilinear", "corners"])),
+   [resize_case(x, h, w, mode) for mode in ("nearest", "bilinear", "corners") for x, h, w in SIZES],
+   lambda rng: resize_case(image(rng.randint(1, 3), rng.choice([1, 2, 3, 8]), rng.randint(1, 12), rng.randint(1, 12)), rng.randint(1, 16),
+                           rng.randint(1, 16), rng.choice(["nearest", "bilinear", "corners"])),
    slack=8, because="gradients are sums of many weighted terms that cancel")
 
 
-def gather_case(shape, axis, count):
-    chosen = list(shape)
+def gather_case(shape, axis, count, beside=None):
+    """beside: extents of the index along the other axes, where they are not x's."""
+    chosen = list(beside or shape)
     chosen[axis] = count
     return case([tensor(*shape), index(*chosen, high=max(shape[axis] - 1, 0))], axis=axis)
 
@@ -185,22 +205,25 @@ def gather_case(shape, axis, count):
 def draw_gather(rng):
     shape = [rng.randint(1, 7) for _ in range(rng.randint(1, 4))]
     axis = rng.randrange(-len(shape), len(shape))
-    return gather_case(shape, axis, rng.randint(0, 9))
+    return gather_case(shape, axis, rng.randint(0, 9), [rng.randint(0, n) for n in shape] if rng.random() < 0.4 else None)
 
 
 op("gather", lambda x, p: [torch.gather(x[0], p["axis"], x[1])],
    [gather_case((5,), 0, 3), gather_case((1,), 0, 1), gather_case((4, 3), 1, 0), gather_case((0, 3), 1, 2), gather_case((4, 7), 1, 1),
-    gather_case((4, 7), 0, 9), gather_case((2, 3, 4), -2, 5), gather_case((2, 3, 4, 5), 1, 2), gather_case((300, 3), 0, 257), gather_case((3, 9000), 0, 4)],
+    gather_case((4, 7), 0, 9), gather_case((2, 3, 4), -2, 5), gather_case((2, 3, 4, 5), 1, 2), gather_case((300, 3), 0, 257), gather_case((3, 9000), 0, 4), gather_case((4, 7), 1, 3, (2, 0)),
+    gather_case((3, 5, 4), 1, 6, (2, 0, 1)), gather_case((4, 3), 0, 2, (0, 0))],
    draw_gather, slack=4, because="gradients are sums of up to 257 terms that cancel")
 
 
-def select_case(shape, axis, count):
-    return case([tensor(*shape), index(count, high=shape[axis] - 1)], axis=axis)
+def select_case(shape, axis, count, make=tensor):
+    return case([make(*shape), index(count, high=shape[axis] - 1)], axis=axis)
 
 
 op("index_select", lambda x, p: [x[0].index_select(p["axis"], x[1])],
    [select_case((5,), 0, 3), select_case((1,), 0, 1), select_case((4, 3), 1, 0), select_case((3, 1), 1, 5), select_case((4, 7), 0, 9),
-    select_case((2, 3, 4), -2, 5), select_case((31, 33), 0, 300), select_case((3, 9000), 0, 4)],
+    select_case((2, 3, 4), -2, 5), select_case((31, 33), 0, 300), select_case((3, 9000), 0, 4), select_case((2, 3, 4, 5), 1, 4, image),
+    select_case((2, 3, 4, 5), 0, 3, image), select_case((2, 3, 4, 1), 2, 1, image), select_case((2, 3, 1, 1), -2, 4, image),
+    select_case((3, 2, 5, 4), 3, 2, image)],
    lambda rng: (lambda s: select_case(s, rng.randrange(-len(s), len(s)), rng.randint(0, 9)))([rng.randint(1, 7) for _ in range(rng.randint(1, 4))]),
    slack=4, because="gradients are sums of up to 20 terms that cancel")
 

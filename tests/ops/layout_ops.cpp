@@ -222,7 +222,7 @@ const OpErrors kPixelShuffleErrors("pixel_shuffle",
                                         [](Device d) {
                                           F::pixel_shuffle(zeros({1, 4, 2, 2}, d), 0);
                                         },
-                                        "pixel_shuffle: factor must be at least 1, got 0"},
+                                        "pixel_shuffle: factor must be between 1 and 32768, got 0"},
                                    });
 const Op kPixelUnshuffle("pixel_unshuffle", [](const Inputs& in, const Params& p) {
   return Outputs{F::pixel_unshuffle(in[0], p.integer("factor"))};
@@ -246,7 +246,7 @@ const OpErrors kPixelUnshuffleErrors(
          [](Device d) {
            F::pixel_unshuffle(zeros({1, 4, 2, 2}, d), -1);
          },
-         "pixel_unshuffle: factor must be at least 1, got -1"},
+         "pixel_unshuffle: factor must be between 1 and 32768, got -1"},
     });
 const Op kSpaceToDepth("space_to_depth", [](const Inputs& in, const Params& p) {
   return Outputs{F::space_to_depth(in[0], p.integer("factor"))};
@@ -270,7 +270,7 @@ const OpErrors kSpaceToDepthErrors(
          [](Device d) {
            F::space_to_depth(zeros({1, 4, 2, 2}, d), 0);
          },
-         "space_to_depth: factor must be at least 1, got 0"},
+         "space_to_depth: factor must be between 1 and 32768, got 0"},
     });
 const Op kDepthToSpace("depth_to_space", [](const Inputs& in, const Params& p) {
   return Outputs{F::depth_to_space(in[0], p.integer("factor"))};
@@ -294,8 +294,40 @@ const OpErrors kDepthToSpaceErrors("depth_to_space",
                                         [](Device d) {
                                           F::depth_to_space(zeros({1, 4, 2, 2}, d), 0);
                                         },
-                                        "depth_to_space: factor must be at least 1, got 0"},
+                                        "depth_to_space: factor must be between 1 and 32768, got 0"},
                                    });
+
+const Op kReorg("reorg", [](const Inputs& in, const Params& p) {
+  return Outputs{F::reorg(in[0], p.integer("factor"))};
+});
+const OpErrors kReorgErrors(
+    "reorg",
+    {
+        {Aspect::Rank,
+         [](Device d) {
+           F::reorg(zeros({4, 2, 2}, d), 2);
+         },
+         "reorg: x must have 4 axes, got shape [4, 2, 2]"},
+        {Aspect::Shape,
+         [](Device d) {
+           F::reorg(zeros({1, 2, 2, 2}, d), 2);
+         },
+         "reorg: x must have channels in multiples of 4 (the factor squared), height and width in multiples "
+         "of 2, got shape [1, 2, 2, 2]"},
+        {Aspect::Shape,
+         [](Device d) {
+           F::reorg(zeros({1, 4, 2, 3}, d), 2);
+         },
+         "reorg: x must have channels in multiples of 4 (the factor squared), height and width in multiples "
+         "of 2, got shape [1, 4, 2, 3]"},
+        anything_goes(Aspect::DType, "elements are moved"),
+        anything_goes(Aspect::Device, "one tensor"),
+        {Aspect::Argument,
+         [](Device d) {
+           F::reorg(zeros({1, 4, 2, 2}, d), 0);
+         },
+         "reorg: factor must be between 1 and 32768, got 0"},
+    });
 
 const Op kResize("resize", [](const Inputs& in, const Params& p) {
   const std::string mode = p.text("mode");
@@ -338,37 +370,39 @@ const Op kGather("gather", [](const Inputs& in, const Params& p) {
   return Outputs{F::gather(in[0], axis_of(p), in[1])};
 });
 const OpErrors kGatherErrors(
-    "gather", {
-                  {Aspect::Rank,
-                   [](Device d) {
-                     F::gather(zeros({2, 3}, d), 1, labels({0}, d));
-                   },
-                   "gather: index must have 2 axes, got shape [1]"},
-                  {Aspect::Shape,
-                   [](Device d) {
-                     F::gather(zeros({2, 3}, d), 1, zeros({3, 1}, d, DType::I64));
-                   },
-                   "gather: index must have shape [2, 1], got [3, 1]"},
-                  {Aspect::DType,
-                   [](Device d) {
-                     F::gather(zeros({2, 3}, d), 1, zeros({2, 1}, d, DType::I32));
-                   },
-                   "gather: index must be i64, got i32; cast it first"},
-                  {Aspect::DType, [](Device d) { F::gather(zeros({2}, d, DType::I32), 0, labels({0}, d)); },
-                   "gather: x must be floating-point, got i32; cast it first"},
-                  {Aspect::Device, [](Device d) { F::gather(zeros({2}, d), 0, labels({0}, Device::cpu())); },
-                   "gather: index is on cpu, expected cuda:0; move it with to(device)"},
-                  {Aspect::Argument, [](Device d) { F::gather(zeros({2}, d), 1, labels({0}, d)); },
-                   "gather: axis 1 does not exist in shape [2]"},
-                  {Aspect::Argument,
-                   [](Device) {
-                     F::gather(zeros({2}, Device::cpu()), 0, labels({0, 2}, Device::cpu()));
-                   },
-                   "gather: index 2 at position 1 is out of range; expected 0 to 1"},
-                  {Aspect::Argument,
-                   [](Device) { F::gather(zeros({2}, Device::cpu()), 0, labels({-1}, Device::cpu())); },
-                   "gather: index -1 at position 0 is out of range; expected 0 to 1"},
-              });
+    "gather",
+    {
+        {Aspect::Rank,
+         [](Device d) {
+           F::gather(zeros({2, 3}, d), 1, labels({0}, d));
+         },
+         "gather: index must have 2 axes, got shape [1]"},
+        {Aspect::Shape,
+         [](Device d) {
+           F::gather(zeros({2, 3}, d), 1, zeros({3, 1}, d, DType::I64));
+         },
+         "gather: index of shape [3, 1] reaches beyond axis 0 of shape [2, 3]"},
+        {Aspect::DType,
+         [](Device d) {
+           F::gather(zeros({2, 3}, d), 1, zeros({2, 1}, d, DType::I32));
+         },
+         "gather: index must be i64, got i32; cast it first"},
+        {Aspect::DType,
+         [](Device d) { kernels::gather_backward(zeros({1}, d, DType::I32), {2}, 0, labels({0}, d)); },
+         "gather_backward: dy must be floating-point, got i32; cast it first"},
+        {Aspect::Device, [](Device d) { F::gather(zeros({2}, d), 0, labels({0}, Device::cpu())); },
+         "gather: index is on cpu, expected cuda:0; move it with to(device)"},
+        {Aspect::Argument, [](Device d) { F::gather(zeros({2}, d), 1, labels({0}, d)); },
+         "gather: axis 1 does not exist in shape [2]"},
+        {Aspect::Argument,
+         [](Device) {
+           F::gather(zeros({2}, Device::cpu()), 0, labels({0, 2}, Device::cpu()));
+         },
+         "gather: index 2 at position 1 is out of range; expected 0 to 1"},
+        {Aspect::Argument,
+         [](Device) { F::gather(zeros({2}, Device::cpu()), 0, labels({-1}, Device::cpu())); },
+         "gather: index -1 at position 0 is out of range; expected 0 to 1"},
+    });
 
 const Op kIndexSelect("index_select", [](const Inputs& in, const Params& p) {
   return Outputs{F::index_select(in[0], axis_of(p), in[1])};
@@ -418,6 +452,11 @@ const OpErrors kEmbeddingErrors(
                         F::embedding(zeros({3, 2}, Device::cpu()), labels({3}, Device::cpu()));
                       },
                       "index_select: index 3 at position 0 is out of range; expected 0 to 2"},
+                     {Aspect::Argument,
+                      [](Device d) {
+                        F::embedding(zeros({3, 2}, d), labels({0}, d), 3);
+                      },
+                      "embedding: padding must be a row of the table [3, 2] (or negative: none), got 3"},
                  });
 
 const Op kOneHot("one_hot", [](const Inputs& in, const Params& p) {
