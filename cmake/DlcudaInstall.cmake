@@ -5,10 +5,10 @@ include(CMakePackageConfigHelpers)
 # Headers that stay behind: they include libraries that are no part of the interface, or describe the inside of a room.
 # tests/checks/installed_headers.sh compiles each of the others on its own.
 set(DLCUDA_INTERNAL_HEADERS
-    "^core/check\\.h$" # fmt
+    "^core/(check|label_fault)\\.h$" # fmt
     "^core/memory/(block|pointer_table)\\.h$"
     "^kernels/(axis_layout|checks)\\.h$" # fmt
-    "^kernels/(dispatch|walk)\\.h$"
+    "^kernels/(dispatch|plan_cache|walk)\\.h$"
     "^layers/recording\\.h$"
     "^data/(byte_source|digit_shapes)\\.h$"
     "/(cpu|cuda|functors)/" # the two sides of a kernel family, and the maths that they share

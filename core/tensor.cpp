@@ -6,6 +6,7 @@
 #include "dlcuda/core/autograd.h"
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/cuda/runtime.h"
+#include "dlcuda/core/label_fault.h"
 #include "dlcuda/core/memory/storage.h"
 #include "dlcuda/core/stream.h"
 
@@ -68,6 +69,7 @@ void copy_bytes(void* to, Device to_device, const void* from, Device from_device
   on_stream_of(to_device, from_device, [&](const Stream& stream) {
     cuda::copy(stream.device().index, to, from, bytes, stream.native());
   });
+  if (to_device.is_cpu()) report_label_fault(from_device);
 }
 
 /// Elements of a view in logical order. `from` is host memory.

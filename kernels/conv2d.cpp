@@ -31,7 +31,7 @@ std::array<std::int64_t, 2> same(std::int64_t in, std::int64_t kernel, std::int6
   DLCUDA_CHECK(std::min({kernel, stride, dilation}) >= 1, ArgumentError,
                "same_padding: kernel, stride and dilation must be at least 1, got {}, {} and {}", kernel,
                stride, dilation);
-  if (in == 0) return {0, 0};  // conv2d refuses it: not even one window
+  if (in == 0) return {0, 0};                            // conv2d refuses it: not even one window
   const std::int64_t last = (in - 1) / stride * stride;  // where the last window begins in x
   std::int64_t reach = 0;
   DLCUDA_CHECK(!__builtin_mul_overflow(dilation, kernel - 1, &reach) &&

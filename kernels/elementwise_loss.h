@@ -12,12 +12,12 @@
 #include <cstdint>
 
 #include "dlcuda/kernels/backend.h"
+#include "dlcuda/kernels/loss_reduction.h"
 
 namespace dlcuda {
 namespace kernels DLCUDA_API {
 
 enum class ElementLoss : std::uint8_t { Squared, Absolute, SmoothL1, BinaryCrossEntropy, Focal };
-enum class LossReduction : std::uint8_t { None, Mean, Sum };
 
 struct ElementLossParams {
   ElementLoss kind = ElementLoss::Squared;

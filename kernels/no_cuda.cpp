@@ -65,8 +65,12 @@ void conv2d_forward(View, View, View, View, const Conv2dParams&) { refuse("conv2
 void conv2d_backward_data(View, View, View, const Conv2dParams&) { refuse("conv2d_backward_data"); }
 void conv2d_backward_weight(View, View, View, View, const Conv2dParams&) { refuse("conv2d_backward_weight"); }
 void copy(View, View) { refuse("copy"); }
-void cross_entropy_forward(View, View, View, View, View) { refuse("cross_entropy"); }
-void cross_entropy_backward(View, View, View, View, View) { refuse("cross_entropy_backward"); }
+void cross_entropy_forward(const CrossEntropyViews&, View, View, const CrossEntropyParams&) {
+  refuse("cross_entropy");
+}
+void cross_entropy_backward(View, const CrossEntropyViews&, View, const CrossEntropyParams&) {
+  refuse("cross_entropy_backward");
+}
 void classification_metrics(View, View, View, View) { refuse("classification_metrics"); }
 void dropout(View, View, const DropoutParams&) { refuse("dropout"); }
 void channel_dropout(View, View, std::int64_t, const DropoutParams&) { refuse("channel_dropout"); }
@@ -109,6 +113,7 @@ void argmax(View, View, bool) { refuse("argmax"); }
 void softmax_forward(View, View, bool) { refuse("softmax"); }
 void softmax_backward(View, View, View, bool) { refuse("softmax_backward"); }
 void sgd_update(std::span<const UpdateTensors>, View, const SgdParams&) { refuse("sgd_update"); }
+void rmsprop_update(std::span<const UpdateTensors>, View, const RmsPropParams&) { refuse("rmsprop_update"); }
 void adam_update(std::span<const UpdateTensors>, View, View, const AdamParams&) { refuse("adam_update"); }
 void yolo_decode(View, View, View, View, View) { refuse("yolo_decode"); }
 

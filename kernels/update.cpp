@@ -13,22 +13,37 @@ void require_scalar(const char* op, const char* name, const Tensor& x, DType dty
                to_string(x.shape()));
 }
 
-void check(const char* op, std::span<const UpdateTensors> tensors, const Tensor& lr, Device device) {
+/// states: how many the optimiser needs.
+void check(const char* op, std::span<const UpdateTensors> tensors, int states, const Tensor& lr,
+           Device device) {
   require_scalar(op, "lr", lr, DType::F32, device);
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    const auto& [parameter, gradient, state1, state2] = tensors[i];
+    const auto& [parameter, gradient, state1, state2, copy] = tensors[i];
     DLCUDA_CHECK(parameter.dtype == DType::F32 || (parameter.dtype == DType::F64 && device.is_cpu()),
                  DTypeError, "{}: parameter {} must be f32{}, got {}", op, i,
                  device.is_cpu() ? " or f64" : "", to_string(parameter.dtype));
-    for (const TensorView* other : {&gradient, &state1, &state2}) {
-      if (other->data == nullptr) continue;
-      DLCUDA_CHECK(other->dtype == parameter.dtype, DTypeError,
-                   "{}: gradient and state of parameter {} must be {} like it, got {}", op, i,
-                   to_string(parameter.dtype), to_string(other->dtype));
-      DLCUDA_CHECK(other->numel() == parameter.numel(), ShapeError,
-                   "{}: gradient and state of parameter {} must have {} elements like it, got {}", op, i,
-                   parameter.numel(), other->numel());
+    const auto require = [&](const char* name, const TensorView& x, bool dtype_fits,
+                             const std::string& expected) {
+      DLCUDA_CHECK(x.rank != 0 || x.data != nullptr, Error, "{}: parameter {} has no {}", op, i, name);
+      DLCUDA_CHECK(dtype_fits, DTypeError, "{}: {} of parameter {} must be {}, got {}", op, name, i, expected,
+                   to_string(x.dtype));
+      DLCUDA_CHECK(x.numel() == parameter.numel(), ShapeError,
+                   "{}: {} of parameter {} must have {} elements like it, got {}", op, name, i,
+                   parameter.numel(), x.numel());
+    };
+    const auto is_low = [](DType dtype) { return dtype == DType::BF16 || dtype == DType::F16; };
+    const std::string own(to_string(parameter.dtype));
+    if (parameter.dtype == DType::F32) {
+      require("gradient", gradient, gradient.dtype == DType::F32 || is_low(gradient.dtype),
+              "f32, bf16 or f16");
+    } else {
+      require("gradient", gradient, gradient.dtype == parameter.dtype, own);
     }
+    if (states > 0) require("state1", state1, state1.dtype == parameter.dtype, own);
+    if (states > 1) require("state2", state2, state2.dtype == parameter.dtype, own);
+    if (copy.data == nullptr) continue;
+    require("copy", copy, is_low(copy.dtype) && copy.dtype == gradient.dtype,
+            fmt::format("bf16 or f16 like its gradient, which is {}", to_string(gradient.dtype)));
   }
 }
 
@@ -36,15 +51,22 @@ void check(const char* op, std::span<const UpdateTensors> tensors, const Tensor&
 
 void sgd_update(Device device, std::span<const UpdateTensors> tensors, const Tensor& lr,
                 const SgdParams& params) {
-  check("sgd_update", tensors, lr, device);
+  check("sgd_update", tensors, params.momentum != 0 ? 1 : 0, lr, device);
   if (!tensors.empty()) DLCUDA_DISPATCH_LOOPS(device, sgd_update(tensors, lr.raw(), params));
 }
 
-void adam_update(Device device, std::span<const UpdateTensors> tensors, const Tensor& lr, const Tensor& step,
+void rmsprop_update(Device device, std::span<const UpdateTensors> tensors, const Tensor& lr,
+                    const RmsPropParams& params) {
+  check("rmsprop_update", tensors, params.momentum != 0 ? 2 : 1, lr, device);
+  if (!tensors.empty()) DLCUDA_DISPATCH_LOOPS(device, rmsprop_update(tensors, lr.raw(), params));
+}
+
+void adam_update(Device device, std::span<const UpdateTensors> tensors, const Tensor& lr, Tensor& step,
                  const AdamParams& params) {
-  check("adam_update", tensors, lr, device);
+  check("adam_update", tensors, 2, lr, device);
   require_scalar("adam_update", "step", step, DType::I64, device);
-  if (!tensors.empty()) DLCUDA_DISPATCH_LOOPS(device, adam_update(tensors, lr.raw(), step.raw(), params));
+  DLCUDA_DISPATCH_LOOPS(device, adam_update(tensors, lr.raw(), step.raw(), params));
+  step.bump_version();
 }
 
 }  // namespace dlcuda::kernels

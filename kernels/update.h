@@ -9,14 +9,19 @@
 namespace dlcuda {
 namespace kernels DLCUDA_API {
 
-/// One parameter with its gradient and optimiser state: same shape, f32 (f64 on the CPU), dense, same
-/// strides.
+/// One parameter with its gradient and optimiser state: as many elements each, dense, the same strides.
 struct UpdateTensors {
-  TensorView parameter;
-  TensorView gradient;
-  TensorView state1;  ///< SGD: momentum buffer (unused without momentum); Adam: first moment
-  TensorView state2;  ///< Adam: second moment
+  TensorView parameter;  ///< f32 (f64 on the CPU)
+  TensorView gradient;   ///< like the parameter; or bf16 or f16 for one in f32
+  /// Like the parameter, zero at first. SGD: momentum; RMSprop: mean square; Adam: first moment.
+  TensorView state1 = {};
+  TensorView state2 = {};  ///< the same. RMSprop: momentum; Adam: second moment
+  /// None, or in the gradient's dtype (bf16, f16): gets the new parameter, rounded.
+  TensorView copy = {};
 };
+
+// What all have in common: lr is f32, one element, on the device. Where a label out of range was found on a
+// CUDA device (kernels/cross_entropy.h), nothing is changed until that was reported.
 
 struct SgdParams {
   double momentum = 0;
@@ -24,23 +29,38 @@ struct SgdParams {
   bool nesterov = false;
 };
 /// g = gradient + weight_decay * parameter; state1 = momentum * state1 + g; parameter -= lr * (state1, or
-/// g + momentum * state1 with nesterov, or g without momentum). State starts at zero. lr: f32, one element.
+/// g + momentum * state1 with nesterov, or g without momentum, which needs no state).
 void sgd_update(Device device, std::span<const UpdateTensors> tensors, const Tensor& lr,
                 const SgdParams& params);
+
+struct RmsPropParams {
+  double alpha = 0.99;  ///< how much of the mean square stays
+  double epsilon = 1e-8;
+  double momentum = 0;
+  double weight_decay = 0;  ///< added to the gradient
+};
+/// RMSprop (Tieleman & Hinton, 2012): state1 = alpha * state1 + (1 - alpha) g^2;
+/// step = g / (sqrt(state1) + epsilon); with momentum, state2 = momentum * state2 + step takes its place;
+/// parameter -= lr * step.
+void rmsprop_update(Device device, std::span<const UpdateTensors> tensors, const Tensor& lr,
+                    const RmsPropParams& params);
 
 struct AdamParams {
   double beta1 = 0.9;
   double beta2 = 0.999;
   double epsilon = 1e-8;
-  double weight_decay = 0;  ///< added to the gradient
+  double weight_decay = 0;  ///< added to the gradient, or
+  bool decoupled = false;   ///< taken off the parameter: AdamW (Loshchilov & Hutter, 2019)
 };
-/// Adam (Kingma & Ba, 2015) with bias correction from `step`: i64, one element, the number of this update
-/// (first: 1).
-void adam_update(Device device, std::span<const UpdateTensors> tensors, const Tensor& lr, const Tensor& step,
+/// Adam (Kingma & Ba, 2015) with bias correction. step: i64, one element, the updates so far; counted up
+/// first.
+void adam_update(Device device, std::span<const UpdateTensors> tensors, const Tensor& lr, Tensor& step,
                  const AdamParams& params);
 
 DLCUDA_LOOP_BACKENDS(void sgd_update(std::span<const UpdateTensors> tensors, const TensorView& lr,
                                      const SgdParams& params);
+                     void rmsprop_update(std::span<const UpdateTensors> tensors, const TensorView& lr,
+                                         const RmsPropParams& params);
                      void adam_update(std::span<const UpdateTensors> tensors, const TensorView& lr,
                                       const TensorView& step, const AdamParams& params);)
 

@@ -1,7 +1,6 @@
 #include <cmath>
 
 #include "dlcuda/core/check.h"
-#include "dlcuda/kernels/arithmetic.h"
 #include "dlcuda/optim/optimizer.h"
 
 namespace dlcuda {
@@ -20,13 +19,12 @@ Adam::Adam(const NamedTensors& parameters, double learning_rate, const kernels::
 }
 
 void Adam::update(std::span<const kernels::UpdateTensors> tensors) {
-  kernels::advance_counter(step_);
   kernels::adam_update(device(), tensors, learning_rate_tensor(), step_, params_);
 }
 
 std::string Adam::describe() const {
   const kernels::AdamParams usual;
-  std::string text = fmt::format("Adam(lr {}", learning_rate());
+  std::string text = fmt::format("{}(lr {}", params_.decoupled ? "AdamW" : "Adam", learning_rate());
   if (params_.beta1 != usual.beta1 || params_.beta2 != usual.beta2) {
     text += fmt::format(", betas {} and {}", params_.beta1, params_.beta2);
   }

@@ -28,14 +28,17 @@ void check_parameters(const NamedTensors& parameters) {
     DLCUDA_CHECK(parameter.device() == device, DeviceError,
                  "optimizer: parameter {} is on {}, {} on {}; move the whole module with to() first",
                  parameters.front().first, to_string(device), name, to_string(parameter.device()));
-    DLCUDA_CHECK(parameter.dtype() == DType::F32 || (parameter.dtype() == DType::F64 && device.is_cpu()),
-                 DTypeError, "optimizer: parameter {} must be f32 (or f64 on the CPU), got {} on {}", name,
+    DLCUDA_CHECK(is_floating_point(parameter.dtype()) && (parameter.dtype() != DType::F64 || device.is_cpu()),
+                 DTypeError,
+                 "optimizer: parameter {} must be f32, bf16 or f16 (or f64 on the CPU), got {} on {}", name,
                  to_string(parameter.dtype()), to_string(device));
     DLCUDA_CHECK(parameter.is_dense(), ShapeError,
                  "optimizer: parameter {} of shape {} is a slice; give a tensor of its own", name,
                  to_string(parameter.shape()));
   }
 }
+
+bool is_low_precision(DType dtype) { return dtype == DType::BF16 || dtype == DType::F16; }
 
 }  // namespace
 
@@ -49,7 +52,9 @@ Optimizer::Optimizer(const NamedTensors& parameters, double learning_rate, int s
   for (const auto& [name, parameter] : parameters) {
     Slot& slot = slots_.emplace_back();
     slot.parameter = parameter;
-    for (int i = 0; i < states; ++i) slot.state[std::size_t(i)] = Tensor::zeros_like(parameter);
+    if (is_low_precision(parameter.dtype())) slot.master = kernels::cast(parameter.detach(), DType::F32);
+    const Tensor& exact = slot.master.defined() ? slot.master : parameter;
+    for (int i = 0; i < states; ++i) slot.state[std::size_t(i)] = Tensor::zeros_like(exact);
   }
   tensors_.reserve(slots_.size());
   gradients_.reserve(slots_.size());
@@ -71,8 +76,12 @@ void Optimizer::step() {
     if (slot.parameter.grad_stamp() <= last_stamp_) continue;
     gradients_.push_back(kernels::to_format(slot.parameter.grad(), slot.parameter.format()));
     const auto view_of = [](const Tensor& state) { return state.defined() ? state.raw() : TensorView{}; };
-    tensors_.push_back(
-        {slot.parameter.raw(), gradients_.back().raw(), view_of(slot.state[0]), view_of(slot.state[1])});
+    const bool low = slot.master.defined();
+    tensors_.push_back({.parameter = (low ? slot.master : slot.parameter).raw(),
+                        .gradient = gradients_.back().raw(),
+                        .state1 = view_of(slot.state[0]),
+                        .state2 = view_of(slot.state[1]),
+                        .copy = low ? slot.parameter.raw() : TensorView{}});
   }
   DLCUDA_CHECK(
       !tensors_.empty(), Error,
@@ -88,7 +97,7 @@ void Optimizer::step() {
 }
 
 const std::vector<std::string>& optimizer_names() {
-  static const std::vector<std::string> names{"sgd", "momentum", "nesterov", "adam"};
+  static const std::vector<std::string> names{"sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"};
   return names;
 }
 
@@ -102,7 +111,12 @@ std::unique_ptr<Optimizer> make_optimizer(std::string_view name, const NamedTens
     return std::make_unique<Sgd>(parameters, learning_rate,
                                  kernels::SgdParams{.momentum = 0.9, .nesterov = true});
   }
+  if (name == "rmsprop") return std::make_unique<RmsProp>(parameters, learning_rate);
   if (name == "adam") return std::make_unique<Adam>(parameters, learning_rate);
+  if (name == "adamw") {
+    return std::make_unique<Adam>(parameters, learning_rate,
+                                  kernels::AdamParams{.weight_decay = 0.01, .decoupled = true});
+  }
   DLCUDA_THROW(ArgumentError, "optimizer: unknown name '{}' (known: {}){}", name,
                fmt::join(optimizer_names(), ", "), did_you_mean(name, optimizer_names()));
 }

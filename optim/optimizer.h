@@ -17,7 +17,8 @@ namespace dlcuda DLCUDA_API {
 
 /// Updates the parameters it was given, in place. Gradients that no backward() has written since the last
 /// step() are skipped; nothing needs to be cleared, and backward(Accumulate) begins anew after a step(). Make
-/// it after the module was moved to its device. Not thread-safe.
+/// it after the module was moved to its device. Parameters in bf16 or f16 are rounded copies of master
+/// weights in f32, which the optimiser keeps and updates. Not thread-safe.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
@@ -36,8 +37,8 @@ class Optimizer {
  protected:
   /// `states` tensors of zeros (0 to 2) are kept for each parameter. Throws ArgumentError for no parameters,
   /// one that is given twice or is the result of an operation, or a learning rate that is not positive and
-  /// finite; DTypeError for other dtypes than f32 (and f64 on the CPU); ShapeError for a slice; DeviceError
-  /// when the parameters are not all on one device.
+  /// finite; DTypeError for other dtypes than f32, bf16, f16 (and f64 on the CPU); ShapeError for a slice;
+  /// DeviceError when the parameters are not all on one device.
   Optimizer(const NamedTensors& parameters, double learning_rate, int states);
 
   virtual void update(std::span<const kernels::UpdateTensors> tensors) = 0;
@@ -48,6 +49,7 @@ class Optimizer {
  private:
   struct Slot {
     Tensor parameter;
+    Tensor master;  ///< f32, of a parameter in bf16 or f16; else undefined
     std::array<Tensor, 2> state;
   };
 
@@ -73,8 +75,22 @@ class Sgd : public Optimizer {
   kernels::SgdParams params_;
 };
 
-/// Adam (Kingma & Ba, 2015). The step count for the bias correction is one for all parameters: it counts the
-/// step() calls that had a fresh gradient.
+/// RMSprop, with or without momentum.
+class RmsProp : public Optimizer {
+ public:
+  /// Throws ArgumentError unless alpha is in [0, 1), epsilon is positive, momentum and weight decay not
+  /// negative.
+  RmsProp(const NamedTensors& parameters, double learning_rate = 1e-2,
+          const kernels::RmsPropParams& params = {});
+  std::string describe() const override;
+
+ private:
+  void update(std::span<const kernels::UpdateTensors> tensors) override;
+  kernels::RmsPropParams params_;
+};
+
+/// Adam (Kingma & Ba, 2015); AdamW with params.decoupled. The step count for the bias correction is one for
+/// all parameters: it counts the step() calls that had a fresh gradient.
 class Adam : public Optimizer {
  public:
   /// Throws ArgumentError unless both betas are in [0, 1), epsilon is positive and the weight decay not
@@ -90,7 +106,8 @@ class Adam : public Optimizer {
 
 /// The names that make_optimizer() knows.
 const std::vector<std::string>& optimizer_names();
-/// "sgd", "momentum" (0.9), "nesterov" (0.9), "adam". Throws ArgumentError naming the nearest known name.
+/// "sgd", "momentum" (0.9), "nesterov" (0.9), "rmsprop", "adam", "adamw" (weight decay 0.01). Throws
+/// ArgumentError naming the nearest known name.
 std::unique_ptr<Optimizer> make_optimizer(std::string_view name, const NamedTensors& parameters,
                                           double learning_rate);
 

@@ -127,12 +127,16 @@ void Trainer::require_finite(const Figures& figures, std::int64_t step) {
     return;
   }
   const auto bad = first_not_finite(parts_.model);
+  // Where the steps themselves were fine, an evaluation has shown what the last update did.
+  const std::string when = step_checked_ < steps_done_
+                               ? fmt::format("between steps {} and {}", step_checked_ + 1, steps_done_)
+                               : fmt::format("after step {}", steps_done_);
   DLCUDA_THROW(
       NumericError,
-      "training diverged: the loss became {} between steps {} and {} (step {} of the epoch), at a learning "
-      "rate of {:g}; {}. Try a lower --lr",
-      std::isnan(figures.loss) ? "NaN" : "infinite", step_checked_ + 1, steps_done_, step,
-      parts_.optimizer.learning_rate(),
+      "training diverged: the loss became {} {} (step {} of the epoch), at a learning rate of {:g}; {}. Try "
+      "a "
+      "lower --lr",
+      std::isnan(figures.loss) ? "NaN" : "infinite", when, step, parts_.optimizer.learning_rate(),
       bad ? fmt::format("the first parameter that is not finite is {}", *bad) : "all parameters are finite");
 }
 

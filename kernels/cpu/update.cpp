@@ -8,62 +8,80 @@
 namespace dlcuda::kernels::cpu::DLCUDA_ISA {
 namespace {
 
-/// make.template operator()<T>() gives the functor; update(functor, parameter, gradient, state1, state2) one
-/// element.
-template <typename Make, typename Update>
-DLCUDA_INLINE void update_all(std::span<const UpdateTensors> tensors, const Make& make,
-                              const Update& update) {
+/// One tensor. T: what is computed in; G: of the gradient and the copy.
+template <int kStates, typename T, typename G, typename Update>
+DLCUDA_INLINE void update_tensor(const UpdateTensors& t, const Update& update) {
+  T* __restrict parameter = t.parameter.as<T>();
+  const G* __restrict gradient = t.gradient.as<const G>();
+  T* __restrict state1 = t.state1.as<T>();
+  T* __restrict state2 = t.state2.as<T>();
+  G* __restrict copy = t.copy.as<G>();
+  const auto one = [=](std::int64_t i) {
+    const T slope = static_cast<T>(gradient[i]);
+    if constexpr (kStates == 2) {
+      update(parameter[i], slope, state1[i], state2[i]);
+    } else if constexpr (kStates == 1) {
+      T unused = 0;
+      update(parameter[i], slope, state1[i], unused);
+    } else {
+      T unused = 0;
+      update(parameter[i], slope, unused, unused);
+    }
+  };
+  parallel_for(t.parameter.numel(), kGrain, [=](std::int64_t begin, std::int64_t end) {
+    if (copy == nullptr) {
+      for (std::int64_t i = begin; i < end; ++i) one(i);
+      return;
+    }
+    for (std::int64_t i = begin; i < end; ++i) {
+      one(i);
+      copy[i] = static_cast<G>(parameter[i]);
+    }
+  });
+}
+
+/// make.template operator()<T>() gives the update of one element.
+template <int kStates, typename Make>
+DLCUDA_INLINE void update_all(std::span<const UpdateTensors> tensors, const Make& make) {
   for (const UpdateTensors& t : tensors) {
-    const auto run = [&]<typename T>() {
-      const auto f = make.template operator()<T>();
-      T* __restrict parameter = t.parameter.as<T>();
-      const T* __restrict gradient = t.gradient.as<const T>();
-      T* __restrict state1 = t.state1.as<T>();
-      T* __restrict state2 = t.state2.as<T>();
-      parallel_for(t.parameter.numel(), kGrain, [=](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) update(f, parameter, gradient, state1, state2, i);
-      });
-    };
-    t.parameter.dtype == DType::F64 ? run.template operator()<double>() : run.template operator()<float>();
+    visit_floating(t.gradient.dtype, [&]<typename G>() {
+      using T = compute_t<G>;
+      update_tensor<kStates, T, G>(t, make.template operator()<T>());
+    });
   }
 }
+
+/// SGD's functor has one state.
+template <typename T>
+struct Sgd {
+  functors::SgdUpdate<T> update;
+  void operator()(T& parameter, T gradient, T& velocity, T&) const { update(parameter, gradient, velocity); }
+};
 
 }  // namespace
 
 void sgd_update(std::span<const UpdateTensors> tensors, const TensorView& lr, const SgdParams& params) {
   const auto make = [&]<typename T>() {
-    return functors::SgdUpdate<T>{T(*lr.as<const float>()), T(params.momentum), T(params.weight_decay),
-                                  params.nesterov};
+    return Sgd<T>{{T(*lr.as<const float>()), T(params.momentum), T(params.weight_decay), params.nesterov}};
   };
-  if (params.momentum != 0) {
-    update_all(tensors, make,
-               [](auto f, auto* parameter, auto* gradient, auto* velocity, auto*, std::int64_t i) {
-                 f(parameter[i], gradient[i], velocity[i]);
-               });
-  } else {
-    update_all(tensors, make, [](auto f, auto* parameter, auto* gradient, auto*, auto*, std::int64_t i) {
-      auto unused = parameter[i];
-      f(parameter[i], gradient[i], unused);
-    });
-  }
+  params.momentum != 0 ? update_all<1>(tensors, make) : update_all<0>(tensors, make);
+}
+
+void rmsprop_update(std::span<const UpdateTensors> tensors, const TensorView& lr,
+                    const RmsPropParams& params) {
+  const auto make = [&]<typename T>() {
+    return functors::RmsPropUpdate<T>{T(*lr.as<const float>()), T(params.alpha), T(params.epsilon),
+                                      T(params.momentum), T(params.weight_decay)};
+  };
+  params.momentum != 0 ? update_all<2>(tensors, make) : update_all<1>(tensors, make);
 }
 
 void adam_update(std::span<const UpdateTensors> tensors, const TensorView& lr, const TensorView& step,
                  const AdamParams& params) {
-  const auto count = static_cast<double>(*step.as<const std::int64_t>());
-  const auto make = [&]<typename T>() {
-    return functors::AdamUpdate<T>{T(*lr.as<const float>()),
-                                   T(params.beta1),
-                                   T(params.beta2),
-                                   T(params.epsilon),
-                                   T(params.weight_decay),
-                                   T(1 - ::pow(params.beta1, count)),
-                                   T(1 - ::pow(params.beta2, count))};
-  };
-  update_all(tensors, make,
-             [](auto f, auto* parameter, auto* gradient, auto* first, auto* second, std::int64_t i) {
-               f(parameter[i], gradient[i], first[i], second[i]);
-             });
+  const auto count = static_cast<double>(++*step.as<std::int64_t>());
+  update_all<2>(tensors, [&]<typename T>() {
+    return functors::AdamUpdate<T>(T(*lr.as<const float>()), params, count);
+  });
 }
 
 }  // namespace dlcuda::kernels::cpu::DLCUDA_ISA

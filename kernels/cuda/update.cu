@@ -1,15 +1,15 @@
-// Optimiser updates of many tensors at once. f32, dense; arithmetic as in functors/update.h.
+// Optimiser updates of many tensors at once: parameters and states in f32, gradients and copies in f32, f16
+// or bf16, dense. Arithmetic as in functors/update.h, in f32.
 //
-//   SGD   parameter and state1 (momentum buffer) are updated in place from gradient and lr
-//   Adam  parameter, state1 and state2 (moments) are updated in place from gradient, lr and step
+//   parameter, state1 and state2 are updated in place from gradient and lr; copy = parameter, rounded
 //
 // lr (f32) and step (i64) are read from device memory, so that a recorded graph follows a schedule. The
 // addresses of up to kTensors tensors travel in the kernel's parameters together with a table that gives
-// every block a tensor and a chunk of it; longer lists take several launches.
+// every block a tensor and a chunk of it; longer lists take several launches. While a label fault stands,
+// nothing is changed.
 #include "dlcuda/kernels/update.h"
 
-#include <type_traits>
-
+#include "dlcuda/core/label_fault.h"
 #include "dlcuda/kernels/cuda/dtype.cuh"
 #include "dlcuda/kernels/cuda/map.cuh"
 #include "dlcuda/kernels/functors/update.h"
@@ -17,63 +17,104 @@
 namespace dlcuda::kernels::cuda {
 namespace {
 
-constexpr int kTensors = 48, kBlocks = 320;
+constexpr int kTensors = 44, kBlocks = 320;
 constexpr std::int64_t kChunk = 32768;  // elements of one block, a multiple of the pack
 constexpr int kPack = 4;
-using Pack4 = Pack<float, kPack>;
 
 struct Batch {
   float* parameter[kTensors];
-  const float* gradient[kTensors];
+  const void* gradient[kTensors];
   float* state1[kTensors];
   float* state2[kTensors];
+  void* copy[kTensors];  // or null
   std::int64_t count[kTensors];
   std::int32_t chunk_of_block[kBlocks];
   std::uint8_t tensor_of_block[kBlocks];
-  std::uint8_t vector[kTensors];  // all four pointers are aligned for packs
+  DType dtype[kTensors];          // of gradient and copy
+  std::uint8_t vector[kTensors];  // all pointers are aligned for packs
 };
 
 struct Sgd {
   const float* lr;
-  float momentum, weight_decay;
-  bool nesterov;
+  SgdParams params;
 
-  __device__ functors::SgdUpdate<float> prepare() const { return {*lr, momentum, weight_decay, nesterov}; }
+  struct Update {
+    functors::SgdUpdate<float> update;
+    __device__ void operator()(float& parameter, float gradient, float& velocity, float&) const {
+      update(parameter, gradient, velocity);
+    }
+  };
+  __device__ Update prepare() const {
+    return {
+        {*lr, static_cast<float>(params.momentum), static_cast<float>(params.weight_decay), params.nesterov}};
+  }
+};
+
+struct RmsProp {
+  const float* lr;
+  RmsPropParams params;
+
+  __device__ functors::RmsPropUpdate<float> prepare() const {
+    return {*lr, static_cast<float>(params.alpha), static_cast<float>(params.epsilon),
+            static_cast<float>(params.momentum), static_cast<float>(params.weight_decay)};
+  }
 };
 
 struct Adam {
   const float* lr;
   const std::int64_t* step;
-  double beta1, beta2;
-  float epsilon, weight_decay;
+  AdamParams params;
 
-  __device__ functors::AdamUpdate<float> prepare() const {
-    const auto t = static_cast<double>(*step);
-    return {*lr,
-            static_cast<float>(beta1),
-            static_cast<float>(beta2),
-            epsilon,
-            weight_decay,
-            static_cast<float>(1.0 - ::pow(beta1, t)),
-            static_cast<float>(1.0 - ::pow(beta2, t))};
-  }
+  __device__ functors::AdamUpdate<float> prepare() const { return {*lr, params, static_cast<double>(*step)}; }
 };
 
-static_assert(sizeof(Batch) + sizeof(Adam) <= 4096, "kernel parameters are limited to 4 KB");
+static_assert(sizeof(Batch) + sizeof(Adam) + sizeof(void*) <= 4096, "kernel parameters are limited to 4 KB");
 
-template <int kStates, typename Update>
-__device__ __forceinline__ void update_one(const Update& update, float& parameter, float gradient,
-                                           float& state1, float& state2) {
-  if constexpr (kStates == 2) {
-    update(parameter, gradient, state1, state2);
-  } else {
-    update(parameter, gradient, state1);
+/// A block's chunk. kStates: how many state tensors are read and written.
+template <int kStates, typename G, typename Update>
+__device__ __forceinline__ void update_chunk(const Batch& batch, const Update& update) {
+  const int tensor = batch.tensor_of_block[blockIdx.x];
+  const std::int64_t begin = batch.chunk_of_block[blockIdx.x] * kChunk;
+  const std::int64_t left = batch.count[tensor] - begin;
+  const int count = static_cast<int>(left < kChunk ? left : kChunk);
+  float* parameter = batch.parameter[tensor] + begin;
+  const G* gradient = static_cast<const G*>(batch.gradient[tensor]) + begin;
+  float* state1 = kStates > 0 ? batch.state1[tensor] + begin : nullptr;
+  float* state2 = kStates > 1 ? batch.state2[tensor] + begin : nullptr;
+  G* copy = batch.copy[tensor] != nullptr ? static_cast<G*>(batch.copy[tensor]) + begin : nullptr;
+
+  const int packs = batch.vector[tensor] ? count / kPack : 0;
+  for (int i = threadIdx.x; i < packs; i += kBlock) {
+    Pack<float, kPack> p = load_pack<float, kPack>(parameter, i), s1{}, s2{};
+    const Pack<G, kPack> g = load_pack<G, kPack>(gradient, i);
+    if constexpr (kStates > 0) s1 = load_pack<float, kPack>(state1, i);
+    if constexpr (kStates > 1) s2 = load_pack<float, kPack>(state2, i);
+    Pack<G, kPack> rounded;
+#pragma unroll
+    for (int j = 0; j < kPack; ++j) {
+      update(p.value[j], static_cast<float>(g.value[j]), s1.value[j], s2.value[j]);
+      rounded.value[j] = G(p.value[j]);
+    }
+    store_pack<float, kPack>(parameter, i, p);
+    if constexpr (kStates > 0) store_pack<float, kPack>(state1, i, s1);
+    if constexpr (kStates > 1) store_pack<float, kPack>(state2, i, s2);
+    if (copy != nullptr) store_pack<G, kPack>(copy, i, rounded);
+  }
+  for (int i = packs * kPack + threadIdx.x; i < count; i += kBlock) {
+    float p = parameter[i], s1 = 0.0f, s2 = 0.0f;
+    if constexpr (kStates > 0) s1 = state1[i];
+    if constexpr (kStates > 1) s2 = state2[i];
+    update(p, static_cast<float>(gradient[i]), s1, s2);
+    parameter[i] = p;
+    if constexpr (kStates > 0) state1[i] = s1;
+    if constexpr (kStates > 1) state2[i] = s2;
+    if (copy != nullptr) copy[i] = G(p);
   }
 }
 
-// kStates: how many state tensors are read and written.
 template <int kStates, typename Optimizer>
-__global__ void update_kernel(Batch batch, Optimizer optimizer) {
+__global__ void update_kernel(Batch batch, Optimizer optimizer, const LabelFault* fault) {
+  if (fault->classes != 0) return;
   // One thread prepares what is the same for all elements: powers in f64 are dear.
   using Update = decltype(optimizer.prepare());
   __shared__ Update shared;
@@ -81,62 +122,43 @@ __global__ void update_kernel(Batch batch, Optimizer optimizer) {
   __syncthreads();
   const Update update = shared;
 
-  const int tensor = batch.tensor_of_block[blockIdx.x];
-  const std::int64_t begin = batch.chunk_of_block[blockIdx.x] * kChunk;
-  const std::int64_t left = batch.count[tensor] - begin;
-  const int count = static_cast<int>(left < kChunk ? left : kChunk);
-  float* parameter = batch.parameter[tensor] + begin;
-  const float* gradient = batch.gradient[tensor] + begin;
-  float* state1 = kStates > 0 ? batch.state1[tensor] + begin : nullptr;
-  float* state2 = kStates > 1 ? batch.state2[tensor] + begin : nullptr;
+  switch (batch.dtype[batch.tensor_of_block[blockIdx.x]]) {
+    case DType::BF16:
+      return update_chunk<kStates, BFloat16>(batch, update);
+    case DType::F16:
+      return update_chunk<kStates, Half>(batch, update);
+    default:
+      return update_chunk<kStates, float>(batch, update);
+  }
+}
 
-  const int packs = batch.vector[tensor] ? count / kPack : 0;
-  for (int i = threadIdx.x; i < packs; i += kBlock) {
-    Pack4 p = load_pack<float, kPack>(parameter, i), s1{}, s2{};
-    const Pack4 g = load_pack<float, kPack>(gradient, i);
-    if constexpr (kStates > 0) s1 = load_pack<float, kPack>(state1, i);
-    if constexpr (kStates > 1) s2 = load_pack<float, kPack>(state2, i);
-#pragma unroll
-    for (int j = 0; j < kPack; ++j) {
-      update_one<kStates>(update, p.value[j], g.value[j], s1.value[j], s2.value[j]);
-    }
-    store_pack<float, kPack>(parameter, i, p);
-    if constexpr (kStates > 0) store_pack<float, kPack>(state1, i, s1);
-    if constexpr (kStates > 1) store_pack<float, kPack>(state2, i, s2);
-  }
-  for (int i = packs * kPack + threadIdx.x; i < count; i += kBlock) {
-    float p = parameter[i], s1 = 0.0f, s2 = 0.0f;
-    if constexpr (kStates > 0) s1 = state1[i];
-    if constexpr (kStates > 1) s2 = state2[i];
-    update_one<kStates>(update, p, gradient[i], s1, s2);
-    parameter[i] = p;
-    if constexpr (kStates > 0) state1[i] = s1;
-    if constexpr (kStates > 1) state2[i] = s2;
-  }
+__global__ void count_kernel(std::int64_t* step, const LabelFault* fault) {
+  if (fault->classes == 0) ++*step;
 }
 
 template <int kStates, typename Optimizer>
 void launch_updates(const char* name, std::span<const UpdateTensors> tensors, const Optimizer& optimizer) {
+  const LabelFault* fault = label_fault_notes(this_device()).device;
   Batch batch{};
   int used = 0, blocks = 0;
   const auto flush = [&] {
-    launch(name, update_kernel<kStates, Optimizer>, blocks, kBlock, 0, this_stream(), batch, optimizer);
+    launch(name, update_kernel<kStates, Optimizer>, blocks, kBlock, 0, this_stream(), batch, optimizer,
+           fault);
     used = blocks = 0;
   };
   for (const UpdateTensors& t : tensors) {
-    for (const DType dtype : {t.parameter.dtype, t.gradient.dtype}) {
-      if (dtype != DType::F32) refuse_dtype(name, "f32 parameters and gradients", dtype);
-    }
     const std::int64_t count = t.parameter.numel();
     const auto enter = [&] {
       batch.parameter[used] = t.parameter.as<float>();
-      batch.gradient[used] = t.gradient.as<const float>();
+      batch.gradient[used] = t.gradient.data;
       batch.state1[used] = t.state1.as<float>();
       batch.state2[used] = t.state2.as<float>();
+      batch.copy[used] = t.copy.data;
       batch.count[used] = count;
+      batch.dtype[used] = t.gradient.dtype;
       batch.vector[used] = is_aligned(t.parameter.data, 16) && is_aligned(t.gradient.data, 16) &&
                            (kStates < 1 || is_aligned(t.state1.data, 16)) &&
-                           (kStates < 2 || is_aligned(t.state2.data, 16));
+                           (kStates < 2 || is_aligned(t.state2.data, 16)) && is_aligned(t.copy.data, 8);
       return used++;
     };
     if (count == 0) continue;
@@ -157,8 +179,7 @@ void launch_updates(const char* name, std::span<const UpdateTensors> tensors, co
 }  // namespace
 
 void sgd_update(std::span<const UpdateTensors> tensors, const TensorView& lr, const SgdParams& params) {
-  const Sgd sgd{lr.as<const float>(), static_cast<float>(params.momentum),
-                static_cast<float>(params.weight_decay), params.nesterov};
+  const Sgd sgd{lr.as<const float>(), params};
   if (params.momentum != 0) {
     launch_updates<1>("sgd_update", tensors, sgd);
   } else {
@@ -166,11 +187,22 @@ void sgd_update(std::span<const UpdateTensors> tensors, const TensorView& lr, co
   }
 }
 
+void rmsprop_update(std::span<const UpdateTensors> tensors, const TensorView& lr,
+                    const RmsPropParams& params) {
+  const RmsProp rmsprop{lr.as<const float>(), params};
+  if (params.momentum != 0) {
+    launch_updates<2>("rmsprop_update", tensors, rmsprop);
+  } else {
+    launch_updates<1>("rmsprop_update", tensors, rmsprop);
+  }
+}
+
 void adam_update(std::span<const UpdateTensors> tensors, const TensorView& lr, const TensorView& step,
                  const AdamParams& params) {
+  launch("adam_update", count_kernel, 1, 1, 0, this_stream(), step.as<std::int64_t>(),
+         static_cast<const LabelFault*>(label_fault_notes(this_device()).device));
   launch_updates<2>("adam_update", tensors,
-                    Adam{lr.as<const float>(), step.as<const std::int64_t>(), params.beta1, params.beta2,
-                         static_cast<float>(params.epsilon), static_cast<float>(params.weight_decay)});
+                    Adam{lr.as<const float>(), step.as<const std::int64_t>(), params});
 }
 
 }  // namespace dlcuda::kernels::cuda

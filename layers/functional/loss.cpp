@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "dlcuda/core/check.h"
-#include "dlcuda/kernels/cross_entropy.h"
 #include "dlcuda/layers/functional/activation.h"
 #include "dlcuda/layers/functional/arithmetic.h"
 #include "dlcuda/layers/functional/layout.h"
@@ -20,14 +19,18 @@ using autograd::BackwardContext;
 using autograd::record;
 using autograd::Saved;
 
-Tensor cross_entropy(const Tensor& logits, const Tensor& labels) {
-  auto [loss, log_sum_exp] = kernels::cross_entropy_forward(logits, labels);
-  if (!any_requires_grad({logits})) return loss;
-  return record("cross_entropy", std::move(loss), {logits},
+Tensor cross_entropy(const Tensor& logits, const Tensor& labels, const Tensor& class_weight,
+                     const CrossEntropyParams& params) {
+  kernels::CrossEntropyOutput out = kernels::cross_entropy_forward(logits, labels, class_weight, params);
+  if (!any_requires_grad({logits})) return out.loss;
+  return record("cross_entropy", std::move(out.loss), {logits},
                 [saved_logits = Saved(logits), saved_labels = Saved(labels),
-                 saved_log_sum_exp = Saved(log_sum_exp)](const BackwardContext& context) {
+                 saved_weight = Saved(class_weight), saved_log_sum_exp = Saved(out.log_sum_exp),
+                 saved_totals = Saved(out.totals), params](const BackwardContext& context) {
+                  const Tensor dloss = as_format(context.grad, MemoryFormat::Contiguous);
                   return std::vector{kernels::cross_entropy_backward(
-                      context.grad, saved_logits.get(), saved_labels.get(), saved_log_sum_exp.get())};
+                      dloss, saved_logits.get(), saved_labels.get(), saved_weight.get(),
+                      saved_log_sum_exp.get(), saved_totals.get(), params)};
                 });
 }
 

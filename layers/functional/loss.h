@@ -2,15 +2,19 @@
 // unless an entry says otherwise.
 #pragma once
 
+#include "dlcuda/kernels/cross_entropy.h"
 #include "dlcuda/kernels/elementwise_loss.h"
 
 namespace dlcuda {
 namespace functional DLCUDA_API {
 
+using kernels::CrossEntropyParams;
 using kernels::LossReduction;
 
-/// Mean over rows of -log softmax(logits)[label]; logits (N, C), labels (N) i64.
-Tensor cross_entropy(const Tensor& logits, const Tensor& labels);
+/// -log softmax(logits)[label], averaged over the rows; logits (N, C, ...), labels (N, ...) i64. The formula
+/// with class weights (C), label smoothing and rows to ignore: kernels/cross_entropy.h.
+Tensor cross_entropy(const Tensor& logits, const Tensor& labels, const Tensor& class_weight = {},
+                     const CrossEntropyParams& params = {});
 /// Mean over rows of -sum target * log softmax(logits); both (N, C). `target` takes a gradient, too.
 Tensor soft_cross_entropy(const Tensor& logits, const Tensor& target);
 

@@ -259,7 +259,7 @@ TEST_F(CudaLaunchers, NormalNumbersAndF64AreTheCpus) {
   EXPECT_THROW(kernels::scale(wide, 2), DTypeError);
 }
 
-TEST_F(CudaLaunchers, SoftmaxAndCrossEntropyTakeShortAndLongRows) {
+TEST_F(CudaLaunchers, SoftmaxAndMetricsTakeShortAndLongRows) {
   for (const Shape& shape : {Shape{1, 1}, Shape{37, 10}, Shape{700, 10}, Shape{3, 1024}, Shape{2, 3001}}) {
     const std::string what = to_string(shape);
     const Tensor logits = fractions(shape), dy = integers(shape);
@@ -274,13 +274,6 @@ TEST_F(CudaLaunchers, SoftmaxAndCrossEntropyTakeShortAndLongRows) {
 
     const auto on_cpu = kernels::cross_entropy_forward(logits, labels);
     const auto on_gpu = kernels::cross_entropy_forward(logits.to(gpu), labels.to(gpu));
-    expect_near(on_gpu.loss, on_cpu.loss, 1e-5f, what);
-    expect_near(on_gpu.log_sum_exp, on_cpu.log_sum_exp, 1e-6f, what);
-    const Tensor dloss = Tensor::scalar(2.0f);
-    expect_near(
-        kernels::cross_entropy_backward(dloss.to(gpu), logits.to(gpu), labels.to(gpu), on_gpu.log_sum_exp),
-        kernels::cross_entropy_backward(dloss, logits, labels, on_cpu.log_sum_exp), 1e-6f, what);
-
     Tensor metrics = Tensor::zeros({3}, DType::F64), metrics_gpu = metrics.to(gpu);
     for (int step = 0; step < 2; ++step) {
       kernels::classification_metrics(logits, labels, on_cpu.loss, metrics);
@@ -290,18 +283,6 @@ TEST_F(CudaLaunchers, SoftmaxAndCrossEntropyTakeShortAndLongRows) {
     EXPECT_NEAR(got[0], expected[0], 1e-4 * (1 + std::abs(expected[0]))) << what;
     EXPECT_EQ(got[1], expected[1]) << what;
     EXPECT_EQ(got[2], expected[2]) << what;
-  }
-}
-
-TEST_F(CudaLaunchers, LabelOutOfRangeMakesTheLossNan) {
-  const Tensor logits = fractions({3, 10}).to(gpu);
-  for (const std::int64_t wrong : {std::int64_t{-1}, std::int64_t{10}, std::int64_t{1} << 40}) {
-    const Tensor labels = Tensor::from_values<std::int64_t>({1, wrong, 2}, {3}, gpu);
-    const auto out = kernels::cross_entropy_forward(logits, labels);
-    EXPECT_TRUE(std::isnan(out.loss.item<float>())) << wrong;
-    const auto gradient =
-        floats(kernels::cross_entropy_backward(Tensor::scalar(1.0f, gpu), logits, labels, out.log_sum_exp));
-    EXPECT_FALSE(std::isnan(gradient[0]));
   }
 }
 
@@ -376,9 +357,10 @@ TEST_F(CudaLaunchers, UpdatesTakeMoreTensorsThanOneLaunch) {
     expect_same(on_gpu, on_cpu, "momentum " + std::to_string(momentum));
   }
   const UpdateSet on_cpu(sizes, Device::cpu()), on_gpu(sizes, gpu);
-  const auto step = [](Device device) { return Tensor::from_values<std::int64_t>({3}, {1}, device); };
-  kernels::adam_update(Device::cpu(), on_cpu.views(), lr(Device::cpu()), step(Device::cpu()), {});
-  kernels::adam_update(gpu, on_gpu.views(), lr(gpu), step(gpu), {});
+  Tensor step = Tensor::from_values<std::int64_t>({2}, {1}), step_gpu = step.to(gpu);
+  kernels::adam_update(Device::cpu(), on_cpu.views(), lr(Device::cpu()), step, {});
+  kernels::adam_update(gpu, on_gpu.views(), lr(gpu), step_gpu, {});
+  EXPECT_EQ(step_gpu.item<std::int64_t>(), 3);
   expect_same(on_gpu, on_cpu, "adam");
 }
 

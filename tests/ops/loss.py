@@ -53,11 +53,36 @@ op("binary_cross_entropy", lambda x, p: [F.binary_cross_entropy_with_logits(x[0]
    lambda rng: bce_case(tensor(rng.randint(1, 20), rng.randint(1, 9)), rng.random() < 0.5, rng.choice(REDUCTIONS)),
    slack=4, because="sums of up to 70,001 terms in another order")
 
-op("cross_entropy", lambda x, p: [F.cross_entropy(x[0], x[1])],
-   [case([tensor(n, c, low=-32, high=32), index(n, high=c - 1)]) for n, c in [(1, 1), (1, 10), (31, 3), (4, 33), (257, 5), (3, 1025), (64, 10), (9000, 4)]] +
-   [case([values([16384, -16384, 0, -16384, -16384, -16384], 2, 3, exact=True), values([1, 2], 2, dtype="i64")])],
-   lambda rng: (lambda n, c: case([tensor(n, c), index(n, high=c - 1)]))(rng.randint(1, 40), rng.randint(1, 40)),
-   slack=1, because="the mean of up to 9,000 terms in another order")
+def cross_entropy(x, p):
+    ignored = -100 if p["ignored"] is None else p["ignored"]
+    return [F.cross_entropy(x[0], x[1], x[2], ignore_index=ignored, reduction=p["reduction"], label_smoothing=p["smoothing"])]
+
+
+def ce_case(logits, low=0, weighted=False, reduction="mean", smoothing=0.0, ignored=None):
+    """logits (N, C, ...); labels from `low` on, which may be the ignored one."""
+    n, c, *rest = logits["shape"]
+    weight = tensor(c, low=1, high=32, grad=False, dtype="stat") if weighted else NONE
+    return case([logits, index(n, *rest, low=low, high=c - 1), weight], reduction=reduction, smoothing=smoothing, ignored=ignored)
+
+
+def wide(*shape):
+    return tensor(*shape, low=-32, high=32)
+
+
+op("cross_entropy", cross_entropy,
+   [ce_case(wide(n, c)) for n, c in [(1, 1), (1, 10), (31, 3), (4, 33), (257, 5), (3, 1025), (64, 10), (9000, 4)]] +
+   [case([values([16384, -16384, 0, -16384, -16384, -16384], 2, 3, exact=True), values([1, 2], 2, dtype="i64"), NONE],
+         reduction="mean", smoothing=s, ignored=None) | {"numeric": s == 0} for s in (0.0, 0.1)] +
+   [ce_case(wide(33, 7), weighted=True), ce_case(wide(33, 7), smoothing=0.1), ce_case(wide(33, 7), weighted=True, smoothing=0.25),
+    ce_case(wide(40, 5), low=-1, ignored=-1), ce_case(wide(40, 5), low=-1, ignored=-1, weighted=True, smoothing=0.1),
+    ce_case(wide(40, 5), ignored=3, weighted=True), ce_case(wide(33, 7), reduction="sum", weighted=True), ce_case(wide(33, 7), reduction="none"),
+    ce_case(wide(300, 1200), reduction="none", weighted=True, smoothing=0.1, ignored=7), ce_case(tensor(5, 3, 7), smoothing=0.1),
+    ce_case(image(2, 3, 5, 7)), ce_case(image(2, 4, 17, 33), weighted=True, smoothing=0.1, low=-1, ignored=-1),
+    ce_case(image(2, 21, 4, 4), reduction="none", weighted=True), ce_case(image(3, 2, 60, 60), reduction="sum"), ce_case(image(1, 1, 1, 1)),
+    ce_case(tensor(2, 3, 2, 3, 2), weighted=True, smoothing=1.0)],
+   lambda rng: ce_case(rng.choice([wide(rng.randint(1, 40), rng.randint(1, 40)), image(rng.randint(1, 3), rng.randint(1, 9), rng.randint(1, 9), rng.randint(1, 9))]),
+                       weighted=rng.random() < 0.5, reduction=rng.choice(REDUCTIONS), smoothing=rng.choice([0.0, 0.1, 0.5]), ignored=rng.choice([None, 0])),
+   slack=1, because="sums of up to 9,000 terms in another order")
 
 op("soft_cross_entropy", lambda x, p: [F.cross_entropy(x[0], x[1])],
    [case([tensor(n, c), {**fraction(tensor(n, c)), "grad": True}]) for n, c in [(1, 1), (1, 10), (31, 3), (4, 33), (257, 5), (3, 1025), (64, 10), (900, 40)]],

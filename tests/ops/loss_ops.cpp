@@ -81,48 +81,80 @@ const OpErrors kBceArguments(
          "element_loss: only the binary cross-entropy takes a positive weight"},
     });
 
-const Op kCrossEntropy("cross_entropy", [](const Inputs& in, const Params&) {
-  return Outputs{F::cross_entropy(in[0], in[1])};
+const Op kCrossEntropy("cross_entropy", [](const Inputs& in, const Params& p) {
+  kernels::CrossEntropyParams params{.reduction = reduction(p), .label_smoothing = p.number("smoothing")};
+  if (p.has("ignored")) params.ignore_index = p.integer("ignored");
+  return Outputs{F::cross_entropy(in[0], in[1], in[2], params)};
 });
 Tensor labels(std::vector<std::int64_t> values, Device device) {
   const Shape shape{static_cast<std::int64_t>(values.size())};
   return Tensor::from_values(values, shape, device);
 }
+/// A CUDA device tells of a bad label at the next read, in the same words.
+void read_loss(Device d, std::vector<std::int64_t> values) {
+  F::cross_entropy(zeros({3, 3}, d), labels(std::move(values), d)).item<float>();
+}
 const OpErrors kCrossEntropyErrors(
-    "cross_entropy", {
-                         {Aspect::Rank, [](Device d) { F::cross_entropy(zeros({3}, d), labels({0}, d)); },
-                          "cross_entropy: logits must have 2 axes, got shape [3]"},
-                         {Aspect::Shape,
-                          [](Device d) {
-                            F::cross_entropy(zeros({2, 3}, d), labels({0}, d));
-                          },
-                          "cross_entropy: labels must have shape [2], got [1]"},
-                         {Aspect::Shape,
-                          [](Device d) {
-                            F::cross_entropy(zeros({0, 3}, d), labels({}, d));
-                          },
-                          "cross_entropy: logits must hold at least one row and one class, got shape [0, 3]"},
-                         {Aspect::DType,
-                          [](Device d) {
-                            F::cross_entropy(zeros({1, 3}, d), zeros({1}, d, DType::I32));
-                          },
-                          "cross_entropy: labels must be i64, got i32; cast it first"},
-                         {Aspect::Device,
-                          [](Device d) {
-                            F::cross_entropy(zeros({1, 3}, d), labels({0}, Device::cpu()));
-                          },
-                          "cross_entropy: labels is on cpu, expected cuda:0; move it with to(device)"},
-                         {Aspect::Argument,
-                          [](Device) {
-                            F::cross_entropy(zeros({1, 3}, Device::cpu()), labels({3}, Device::cpu()));
-                          },
-                          "cross_entropy: the label of row 0 is 3, expected 0 to 2 (3 classes)"},
-                         {Aspect::Argument,
-                          [](Device) {
-                            F::cross_entropy(zeros({1, 3}, Device::cpu()), labels({-1}, Device::cpu()));
-                          },
-                          "cross_entropy: the label of row 0 is -1, expected 0 to 2 (3 classes)"},
-                     });
+    "cross_entropy",
+    {
+        {Aspect::Rank, [](Device d) { F::cross_entropy(zeros({3}, d), labels({0}, d)); },
+         "cross_entropy: logits must be (N, C, ...), got shape [3]"},
+        {Aspect::Shape,
+         [](Device d) {
+           F::cross_entropy(zeros({2, 3}, d), labels({0}, d));
+         },
+         "cross_entropy: labels must have shape [2], got [1]"},
+        {Aspect::Shape,
+         [](Device d) {
+           F::cross_entropy(zeros({2, 3, 1, 1}, d), labels({0, 1}, d));
+         },
+         "cross_entropy: labels must have shape [2, 1, 1], got [2]"},
+        {Aspect::Shape,
+         [](Device d) {
+           F::cross_entropy(zeros({0, 3}, d), labels({}, d));
+         },
+         "cross_entropy: logits must hold at least one row and one class, got shape [0, 3]"},
+        {Aspect::Shape,
+         [](Device d) {
+           F::cross_entropy(zeros({1, 3}, d), labels({0}, d), zeros({2}, d));
+         },
+         "cross_entropy: class_weight must have shape [3], got [2]"},
+        {Aspect::DType,
+         [](Device d) {
+           F::cross_entropy(zeros({1, 3}, d), zeros({1}, d, DType::I32));
+         },
+         "cross_entropy: labels must be i64, got i32; cast it first"},
+        {Aspect::DType,
+         [](Device d) {
+           F::cross_entropy(zeros({1, 3}, d, DType::F16), labels({0}, d), zeros({3}, d, DType::F16));
+         },
+         "cross_entropy: class_weight must be f32, got f16; cast it first"},
+        {Aspect::Device,
+         [](Device d) {
+           F::cross_entropy(zeros({1, 3}, d), labels({0}, Device::cpu()));
+         },
+         "cross_entropy: labels is on cpu, expected cuda:0; move it with to(device)"},
+        {Aspect::Device,
+         [](Device d) {
+           F::cross_entropy(zeros({1, 3}, d), labels({0}, d), zeros({3}, Device::cpu()));
+         },
+         "cross_entropy: class_weight is on cpu, expected cuda:0; move it with to(device)"},
+        {Aspect::Argument,
+         [](Device d) {
+           read_loss(d, {1, 3, -1});
+         },
+         "cross_entropy: the label of row 1 is 3, expected 0 to 2 (3 classes)"},
+        {Aspect::Argument,
+         [](Device d) {
+           read_loss(d, {1, 2, -1});
+         },
+         "cross_entropy: the label of row 2 is -1, expected 0 to 2 (3 classes)"},
+        {Aspect::Argument,
+         [](Device d) {
+           F::cross_entropy(zeros({1, 3}, d), labels({0}, d), {}, {.label_smoothing = 1.5});
+         },
+         "cross_entropy: label_smoothing must be in [0, 1], got 1.5"},
+    });
 
 const Op kSoftCrossEntropy("soft_cross_entropy", [](const Inputs& in, const Params&) {
   return Outputs{F::soft_cross_entropy(in[0], in[1])};

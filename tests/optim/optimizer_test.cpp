@@ -11,14 +11,15 @@
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/layers/functional.h"
 #include "dlcuda/layers/layers.h"
+#include "dlcuda/tests/support/devices.h"
 #include "dlcuda/tests/support/errors.h"
 
 namespace dlcuda {
 namespace {
 
 namespace F = functional;
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 Tensor parameter(std::initializer_list<float> values) {
   Tensor x = Tensor::from_values<float>(values, {std::int64_t(values.size())});
@@ -177,9 +178,9 @@ TEST(Optimizer, RefusesWhatItCannotUpdate) {
     EXPECT_THAT(message_of<ArgumentError>([&] { Sgd({{"a", a}}, lr); }), HasSubstr("learning rate must be"));
   }
   EXPECT_THAT(message_of<DTypeError>([] {
-                Sgd({{"h", Tensor::zeros({1}, DType::F16)}}, 1);
+                Sgd({{"h", Tensor::zeros({1}, DType::I32)}}, 1);
               }),
-              HasSubstr("parameter h must be f32"));
+              HasSubstr("parameter h must be f32, bf16 or f16"));
   EXPECT_THAT(message_of<ShapeError>([] {
                 Sgd({{"s", Tensor::zeros({2, 3, 2, 2}).channel_slice(0, 2)}}, 1);
               }),
@@ -203,14 +204,35 @@ TEST(Optimizer, RefusesWhatItCannotUpdate) {
   EXPECT_THAT(message_of<ArgumentError>([&] { Adam({{"a", a}}, 1, {.epsilon = 0}); }), HasSubstr("epsilon"));
 }
 
+// Steps too small for bf16 add up in the master weights.
+TEST(Optimizer, LowPrecisionParametersHaveMasterWeights) {
+  for (const Device device : testing::test_devices()) {
+    Tensor w = kernels::cast(Tensor::from_values<float>({1, -1}, {2}, device), DType::BF16);
+    w.set_requires_grad();
+    Sgd optimizer({{"w", w}}, 0x1p-10);
+    for (int step = 1; step <= 16; ++step) {
+      F::cast(sum(w), DType::F32).backward();
+      optimizer.step();
+      EXPECT_EQ(w.grad().dtype(), DType::BF16);
+      // bf16 has steps of 2^-8 below 1, and of 2^-7 above.
+      const float expected = 1 - float(step) * 0x1p-10f;
+      const auto got = kernels::cast(w.detach(), DType::F32).values<float>();
+      EXPECT_NEAR(got[0], expected, 0x1p-9f) << step;
+    }
+    EXPECT_EQ(kernels::cast(w.detach(), DType::F32).values<float>()[0], 1 - 0x1p-6f);
+  }
+}
+
 TEST(Optimizer, Names) {
   const NamedTensors parameters{{"a", parameter({1})}};
   EXPECT_EQ(make_optimizer("sgd", parameters, 0.1)->describe(), "SGD(lr 0.1)");
   EXPECT_EQ(make_optimizer("momentum", parameters, 0.1)->describe(), "SGD(lr 0.1, momentum 0.9)");
   EXPECT_EQ(make_optimizer("nesterov", parameters, 0.1)->describe(), "SGD(lr 0.1, momentum 0.9, nesterov)");
   EXPECT_EQ(make_optimizer("adam", parameters, 0.001)->describe(), "Adam(lr 0.001)");
+  EXPECT_EQ(make_optimizer("rmsprop", parameters, 0.01)->describe(), "RMSprop(lr 0.01)");
+  EXPECT_EQ(make_optimizer("adamw", parameters, 0.001)->describe(), "AdamW(lr 0.001, weight decay 0.01)");
   EXPECT_THAT(message_of<ArgumentError>([&] { make_optimizer("adan", parameters, 0.1); }),
-              AllOf(HasSubstr("'adan'"), HasSubstr("sgd, momentum, nesterov, adam"),
+              AllOf(HasSubstr("'adan'"), HasSubstr("sgd, momentum, nesterov, rmsprop, adam, adamw"),
                     HasSubstr("did you mean 'adam'?")));
 }
 
