@@ -14,10 +14,21 @@ using dnnl::memory;
 /// A matrix as it is multiplied: transposing swaps extents and strides.
 TensorView oriented(TensorView view, bool transpose) {
   if (transpose) {
-    std::swap(view.shape[0], view.shape[1]);
-    std::swap(view.strides[0], view.strides[1]);
+    std::swap(view.shape[view.rank - 1], view.shape[view.rank - 2]);
+    std::swap(view.strides[view.rank - 1], view.strides[view.rank - 2]);
   }
   return view;
+}
+
+/// The bias as a row of `out`'s rank, which oneDNN repeats.
+TensorView row_for_all(const TensorView& bias, const TensorView& out) {
+  TensorView row = out;
+  row.data = bias.data;
+  for (int axis = 0; axis < row.rank; ++axis) {
+    if (axis != row.rank - 1) row.shape[axis] = 1;
+    row.strides[axis] = axis == row.rank - 1 ? 1 : row.shape[out.rank - 1];
+  }
+  return row;
 }
 
 }  // namespace
@@ -27,8 +38,9 @@ void matmul(const TensorView& a, const TensorView& b, const TensorView& bias, co
   if (a.dtype == DType::F64 || a.numel() == 0) {
     if (a.dtype == DType::F64) return reference::matmul(a, b, bias, out, params);
     // No depth: every row is the bias.
-    const std::size_t element = size_of(out.dtype), row = std::size_t(out.shape[1]) * element;
-    for (std::int64_t m = 0; m < out.shape[0]; ++m) {
+    const std::int64_t columns = out.shape[out.rank - 1];
+    const std::size_t element = size_of(out.dtype), row = std::size_t(columns) * element;
+    for (std::int64_t m = 0; m < out.numel() / columns; ++m) {
       auto* to = static_cast<std::byte*>(out.data) + std::size_t(m) * row;
       bias.data ? void(std::copy_n(static_cast<const std::byte*>(bias.data), row, to))
                 : void(std::fill_n(to, row, std::byte{0}));
@@ -51,9 +63,7 @@ void matmul(const TensorView& a, const TensorView& b, const TensorView& bias, co
   key.add(left).add(right).add(bias.data != nullptr).add(num_threads());
   Entry& product = cache.get(key, [&] {
     return onednn_guard("matmul", [&] {
-      const auto bias_desc =
-          bias.data ? memory::desc({1, out.shape[1]}, onednn_type(a.dtype), memory::format_tag::ab)
-                    : memory::desc();
+      const auto bias_desc = bias.data ? onednn_desc(row_for_all(bias, out)) : memory::desc();
       const auto desc =
           onednn_describe<dnnl::matmul>(onednn_desc(left), onednn_desc(right), bias_desc, onednn_desc(out));
       return Entry{desc, dnnl::matmul(desc)};

@@ -74,18 +74,24 @@ void conv2d_backward_weight(const TensorView& x, const TensorView& dy, const Ten
 
 void matmul(const TensorView& a, const TensorView& b, const TensorView& bias, const TensorView& out,
             const MatmulParams& params) {
-  const std::int64_t rows = out.shape[0], columns = out.shape[1], depth = a.shape[params.transpose_a ? 0 : 1];
-  const std::int64_t a_row = params.transpose_a ? 1 : a.shape[1],
-                     a_step = params.transpose_a ? a.shape[1] : 1;
-  const std::int64_t b_step = params.transpose_b ? 1 : b.shape[1],
-                     b_column = params.transpose_b ? b.shape[1] : 1;
-  for (std::int64_t m = 0; m < rows; ++m) {
+  const int row = out.rank - 2, column = out.rank - 1;
+  const std::int64_t rows = out.shape[row], columns = out.shape[column];
+  const std::int64_t depth = a.shape[params.transpose_a ? row : column];
+  const std::int64_t a_row = params.transpose_a ? 1 : a.shape[column],
+                     a_step = params.transpose_a ? a.shape[column] : 1;
+  const std::int64_t b_step = params.transpose_b ? 1 : b.shape[column],
+                     b_column = params.transpose_b ? b.shape[column] : 1;
+  const std::int64_t batch = out.rank == 3 ? out.shape[0] : 1;
+  for (std::int64_t i = 0; i < batch * rows; ++i) {
+    const std::int64_t matrix = i / rows, m = i % rows;
+    const double* left = a.as<const double>() + matrix * rows * depth;
+    const double* right = b.as<const double>() + matrix * depth * columns;
     for (std::int64_t n = 0; n < columns; ++n) {
       double sum = bias.data ? bias.as<const double>()[n] : 0.0;
       for (std::int64_t k = 0; k < depth; ++k) {
-        sum += a.as<const double>()[m * a_row + k * a_step] * b.as<const double>()[k * b_step + n * b_column];
+        sum += left[m * a_row + k * a_step] * right[k * b_step + n * b_column];
       }
-      out.as<double>()[m * columns + n] = sum;
+      out.as<double>()[i * columns + n] = sum;
     }
   }
 }

@@ -1,5 +1,5 @@
-// Matrix product by cuBLASLt: out (M, N) = op(a) op(b) + bias, row-major; f32 (TF32 where kernels/precision.h
-// allows it), f16 and bf16 with f32 arithmetic. out is overwritten.
+// Matrix product by cuBLASLt: out (M, N) = op(a) op(b) + bias, row-major, or a batch of them; f32 (TF32 where
+// kernels/precision.h allows it), f16 and bf16 with f32 arithmetic. out is overwritten.
 //
 // cuBLASLt is column-major. A row-major matrix is the transpose of the column-major one in the same memory,
 // so that out^T = op(b)^T op(a)^T is computed with the operands exchanged and nothing is moved. The bias
@@ -37,6 +37,7 @@ struct CublasLt {
   DLCUDA_CUBLASLT(cublasLtMatmulDescSetAttribute);
   DLCUDA_CUBLASLT(cublasLtMatrixLayoutCreate);
   DLCUDA_CUBLASLT(cublasLtMatrixLayoutDestroy);
+  DLCUDA_CUBLASLT(cublasLtMatrixLayoutSetAttribute);
   DLCUDA_CUBLASLT(cublasLtMatmulPreferenceCreate);
   DLCUDA_CUBLASLT(cublasLtMatmulPreferenceDestroy);
   DLCUDA_CUBLASLT(cublasLtMatmulPreferenceSetAttribute);
@@ -56,6 +57,7 @@ struct CublasLt {
     DLCUDA_FIND(cublasLtMatmulDescSetAttribute);
     DLCUDA_FIND(cublasLtMatrixLayoutCreate);
     DLCUDA_FIND(cublasLtMatrixLayoutDestroy);
+    DLCUDA_FIND(cublasLtMatrixLayoutSetAttribute);
     DLCUDA_FIND(cublasLtMatmulPreferenceCreate);
     DLCUDA_FIND(cublasLtMatmulPreferenceDestroy);
     DLCUDA_FIND(cublasLtMatmulPreferenceSetAttribute);
@@ -95,13 +97,6 @@ using MatrixLayout = Owned<cublasLtMatrixLayout_t, &CublasLt::cublasLtMatrixLayo
 using MatmulDesc = Owned<cublasLtMatmulDesc_t, &CublasLt::cublasLtMatmulDescDestroy>;
 using Preference = Owned<cublasLtMatmulPreference_t, &CublasLt::cublasLtMatmulPreferenceDestroy>;
 
-MatrixLayout make_layout(cudaDataType_t type, std::int64_t rows, std::int64_t columns) {
-  cublasLtMatrixLayout_t layout = nullptr;
-  DLCUDA_CUBLASLT_CHECK(cublasLtMatrixLayoutCreate, &layout, type, static_cast<std::uint64_t>(rows),
-                        static_cast<std::uint64_t>(columns), rows);
-  return MatrixLayout(layout);
-}
-
 template <typename T>
 void set(const MatmulDesc& desc, cublasLtMatmulDescAttributes_t attribute, const T& value) {
   DLCUDA_CUBLASLT_CHECK(cublasLtMatmulDescSetAttribute, desc.get(), attribute, &value, sizeof value);
@@ -110,6 +105,23 @@ template <typename T>
 void set(const Preference& preference, cublasLtMatmulPreferenceAttributes_t attribute, const T& value) {
   DLCUDA_CUBLASLT_CHECK(cublasLtMatmulPreferenceSetAttribute, preference.get(), attribute, &value,
                         sizeof value);
+}
+template <typename T>
+void set(const MatrixLayout& layout, cublasLtMatrixLayoutAttribute_t attribute, const T& value) {
+  DLCUDA_CUBLASLT_CHECK(cublasLtMatrixLayoutSetAttribute, layout.get(), attribute, &value, sizeof value);
+}
+
+MatrixLayout make_layout(cudaDataType_t type, const TensorView& view) {
+  const std::int64_t rows = view.shape[view.rank - 1], columns = view.shape[view.rank - 2];
+  cublasLtMatrixLayout_t layout = nullptr;
+  DLCUDA_CUBLASLT_CHECK(cublasLtMatrixLayoutCreate, &layout, type, static_cast<std::uint64_t>(rows),
+                        static_cast<std::uint64_t>(columns), rows);
+  MatrixLayout owned(layout);
+  if (view.rank == 3) {
+    set(owned, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, static_cast<std::int32_t>(view.shape[0]));
+    set(owned, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, rows * columns);
+  }
+  return owned;
 }
 
 cudaDataType_t cuda_type(DType dtype) {
@@ -146,8 +158,7 @@ Product describe(const TensorView& a, const TensorView& b, const TensorView& bia
   cublasLtMatmulDesc_t desc = nullptr;
   DLCUDA_CUBLASLT_CHECK(cublasLtMatmulDescCreate, &desc,
                         tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F);
-  Product product{MatmulDesc(desc), make_layout(type, b.shape[1], b.shape[0]),
-                  make_layout(type, a.shape[1], a.shape[0]), make_layout(type, out.shape[1], out.shape[0])};
+  Product product{MatmulDesc(desc), make_layout(type, b), make_layout(type, a), make_layout(type, out)};
   const auto operation = [](bool transposed) { return transposed ? CUBLAS_OP_T : CUBLAS_OP_N; };
   set(product.desc, CUBLASLT_MATMUL_DESC_TRANSA, operation(params.transpose_b));
   set(product.desc, CUBLASLT_MATMUL_DESC_TRANSB, operation(params.transpose_a));
@@ -182,8 +193,9 @@ Algorithm choose_algorithm(cublasLtHandle_t handle, const Product& product, cons
   DLCUDA_CUBLASLT_CHECK(cublasLtMatmulAlgoGetHeuristic, handle, product.desc.get(), product.first.get(),
                         product.second.get(), product.d.get(), product.d.get(), preference.get(), 1, &result,
                         &found);
-  DLCUDA_CHECK(found == 1, DeviceError, "matmul: cuBLASLt has no algorithm for ({}, {}) x ({}, {}), {}",
-               a.shape[0], a.shape[1], b.shape[0], b.shape[1], to_string(out.dtype));
+  const auto extents = [](const TensorView& x) { return fmt::join(x.shape, x.shape + x.rank, ", "); };
+  DLCUDA_CHECK(found == 1, DeviceError, "matmul: cuBLASLt has no algorithm for ({}) x ({}), {}", extents(a),
+               extents(b), to_string(out.dtype));
   return {result.algo, result.workspaceSize};
 }
 
@@ -201,7 +213,7 @@ void matmul(const TensorView& a, const TensorView& b, const TensorView& bias, co
   const cublasLtHandle_t handle = handle_of(device);
   const Product product = describe(a, b, bias, out, params);
 
-  using Key = std::array<std::int64_t, 13>;
+  using Key = std::array<std::int64_t, 14>;
   static auto& mutex = *new std::mutex;
   static auto& algorithms = *new std::map<Key, Algorithm>;
   const Key key{device.index,
@@ -210,10 +222,11 @@ void matmul(const TensorView& a, const TensorView& b, const TensorView& bias, co
                 params.transpose_a,
                 params.transpose_b,
                 bias.data != nullptr ? alignment_of(bias.data) : 0,
-                a.shape[0],
-                a.shape[1],
-                out.shape[0],
-                out.shape[1],
+                out.rank == 3 ? out.shape[0] : 0,
+                a.shape[a.rank - 2],
+                a.shape[a.rank - 1],
+                out.shape[out.rank - 2],
+                out.shape[out.rank - 1],
                 alignment_of(a.data),
                 alignment_of(b.data),
                 alignment_of(out.data)};

@@ -10,6 +10,7 @@ namespace dlcuda::functional {
 using autograd::any_requires_grad;
 using autograd::BackwardContext;
 using autograd::record;
+using autograd::Saved;
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   DLCUDA_CHECK(weight.rank() == 2, ShapeError, "linear: weight must be (out, in), got shape {}",
@@ -32,6 +33,10 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
 }
 
 Tensor matmul(const Tensor& a, const Tensor& b) {
+  if (a.defined() && b.defined() && a.rank() == 3 && b.rank() == 2) {
+    const Tensor rows = matmul(a.view({a.size(0) * a.size(1), a.size(2)}), b);
+    return rows.view({a.size(0), a.size(1), rows.size(1)});
+  }
   Tensor y = kernels::matmul(a, b);
   if (!any_requires_grad({a, b})) return y;
   return record("matmul", std::move(y), {a, b},
@@ -43,6 +48,15 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
                   if (context.needs(1)) db = kernels::matmul(saved_a.get(), dy, {}, {.transpose_a = true});
                   return std::vector{std::move(da), std::move(db)};
                 });
+}
+
+Tensor gram_matrix(const Tensor& x) {
+  Tensor y = kernels::gram_matrix_forward(x);
+  if (!any_requires_grad({x})) return y;
+  return record("gram_matrix", std::move(y), {x}, [saved = Saved(x)](const BackwardContext& context) {
+    const Tensor dy = as_format(context.grad, MemoryFormat::Contiguous);
+    return std::vector{kernels::gram_matrix_backward(dy, saved.get())};
+  });
 }
 
 Tensor bias_add(const Tensor& x, const Tensor& bias) {
