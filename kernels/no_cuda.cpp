@@ -7,6 +7,7 @@
 #include "dlcuda/kernels/bias.h"
 #include "dlcuda/kernels/boxes.h"
 #include "dlcuda/kernels/conv2d.h"
+#include "dlcuda/kernels/conv_transpose2d.h"
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/cross_entropy.h"
 #include "dlcuda/kernels/dropout.h"
@@ -65,6 +66,17 @@ void conv2d_forward(View, View, View, View, const Conv2dParams&) { refuse("conv2
 void conv2d_backward_data(View, View, View, const Conv2dParams&) { refuse("conv2d_backward_data"); }
 void conv2d_backward_weight(View, View, View, View, const Conv2dParams&) { refuse("conv2d_backward_weight"); }
 void copy(View, View) { refuse("copy"); }
+void conv_transpose2d_forward(View, View, View, View, const ConvTranspose2dParams&) {
+  refuse("conv_transpose2d");
+}
+void conv_transpose2d_backward_data(View, View, View, const ConvTranspose2dParams&) {
+  refuse("conv_transpose2d_backward_data");
+}
+void conv_transpose2d_backward_weight(View, View, View, const ConvTranspose2dParams&) {
+  refuse("conv_transpose2d_backward_weight");
+}
+void spread_taps(View, View, View, std::int64_t, std::int64_t) { refuse("conv_transpose2d"); }
+void gather_taps(View, View, std::int64_t, std::int64_t) { refuse("conv_transpose2d_backward"); }
 void cross_entropy_forward(const CrossEntropyViews&, View, View, const CrossEntropyParams&) {
   refuse("cross_entropy");
 }

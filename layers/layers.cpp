@@ -21,20 +21,33 @@ void check_positive(const char* layer, const char* what, std::span<const std::in
                fmt::join(values, " x "));
 }
 
-Conv2dOptions checked(const Conv2dOptions& options) {
-  const Conv2dParams& params = options.params;
-  check_positive("Conv2d", "in_channels", {&options.in_channels, 1});
-  check_positive("Conv2d", "out_channels", {&options.out_channels, 1});
-  check_positive("Conv2d", "groups", {&params.groups, 1});
-  check_positive("Conv2d", "kernel", options.kernel);
-  check_positive("Conv2d", "stride", params.stride);
-  check_positive("Conv2d", "dilation", params.dilation);
+/// What Conv2dOptions and ConvTranspose2dOptions have in common.
+template <typename Options>
+Options checked_convolution(const char* layer, const Options& options) {
+  const auto& params = options.params;
+  check_positive(layer, "in_channels", {&options.in_channels, 1});
+  check_positive(layer, "out_channels", {&options.out_channels, 1});
+  check_positive(layer, "groups", {&params.groups, 1});
+  check_positive(layer, "kernel", options.kernel);
+  check_positive(layer, "stride", params.stride);
+  check_positive(layer, "dilation", params.dilation);
   DLCUDA_CHECK(all_at_least(0, params.padding), ArgumentError,
-               "Conv2d: padding (top, left, bottom, right) must not be negative, got {}",
+               "{}: padding (top, left, bottom, right) must not be negative, got {}", layer,
                fmt::join(params.padding, ", "));
   DLCUDA_CHECK(options.in_channels % params.groups == 0 && options.out_channels % params.groups == 0,
-               ArgumentError, "Conv2d: groups must divide the channels; got {} in, {} out and {} groups",
+               ArgumentError, "{}: groups must divide the channels; got {} in, {} out and {} groups", layer,
                options.in_channels, options.out_channels, params.groups);
+  return options;
+}
+
+ConvTranspose2dOptions checked(const ConvTranspose2dOptions& options) {
+  checked_convolution("ConvTranspose2d", options);
+  const auto &stride = options.params.stride, &output_padding = options.params.output_padding;
+  for (std::size_t axis = 0; axis < 2; ++axis) {
+    DLCUDA_CHECK(0 <= output_padding[axis] && output_padding[axis] < stride[axis], ArgumentError,
+                 "ConvTranspose2d: output_padding must be from 0 to the stride - 1, got {} for stride {}",
+                 fmt::join(output_padding, " x "), fmt::join(stride, " x "));
+  }
   return options;
 }
 
@@ -66,9 +79,28 @@ std::string describe_pool(const char* layer, const Pool2dParams& params) {
   return text + ")";
 }
 
+/// "Conv2d(3, 8, kernel 3x3, stride 2x2", without what is usual.
+template <typename Options>
+std::string describe_convolution(const char* layer, const Options& options) {
+  const auto& params = options.params;
+  const std::remove_cvref_t<decltype(params)> usual;
+  std::string text = fmt::format("{}({}, {}, kernel {}", layer, options.in_channels, options.out_channels,
+                                 pair_text(options.kernel));
+  if (params.stride != usual.stride) text += ", stride " + pair_text(params.stride);
+  const auto& pad = params.padding;
+  if (pad[0] != pad[2] || pad[1] != pad[3]) {
+    text += fmt::format(", padding {}", fmt::join(pad, ","));
+  } else if (pad != usual.padding) {
+    text += ", padding " + pair_text({pad[0], pad[1]});
+  }
+  if (params.dilation != usual.dilation) text += ", dilation " + pair_text(params.dilation);
+  if (params.groups != usual.groups) text += fmt::format(", groups {}", params.groups);
+  return text;
+}
+
 }  // namespace
 
-Conv2d::Conv2d(const Conv2dOptions& options) : options_(checked(options)) {
+Conv2d::Conv2d(const Conv2dOptions& options) : options_(checked_convolution("Conv2d", options)) {
   const Shape shape{options.out_channels, options.in_channels / options.params.groups, options.kernel[0],
                     options.kernel[1]};
   weight_ = init::weight(shape, options.scheme);
@@ -81,18 +113,29 @@ Conv2d::Conv2d(const Conv2dOptions& options) : options_(checked(options)) {
 Tensor Conv2d::forward(const Tensor& x) { return functional::conv2d(x, weight_, bias_, options_.params); }
 
 std::string Conv2d::describe() const {
-  const Conv2dParams& params = options_.params;
-  std::string text = fmt::format("Conv2d({}, {}, kernel {}", options_.in_channels, options_.out_channels,
-                                 pair_text(options_.kernel));
-  if (params.stride != Conv2dParams{}.stride) text += ", stride " + pair_text(params.stride);
-  const auto& pad = params.padding;
-  if (pad[0] != pad[2] || pad[1] != pad[3]) {
-    text += fmt::format(", padding {}", fmt::join(pad, ","));
-  } else if (pad != Conv2dParams{}.padding) {
-    text += ", padding " + pair_text({pad[0], pad[1]});
+  return describe_convolution("Conv2d", options_) + (options_.bias ? ")" : ", no bias)");
+}
+
+ConvTranspose2d::ConvTranspose2d(const ConvTranspose2dOptions& options) : options_(checked(options)) {
+  const Shape shape{options.in_channels, options.out_channels / options.params.groups, options.kernel[0],
+                    options.kernel[1]};
+  weight_ = init::weight(shape, options.scheme);
+  register_parameter("weight", &weight_);
+  if (!options.bias) return;
+  bias_ = init::bias(options.out_channels, init::fans(shape).in, options.scheme);
+  register_parameter("bias", &bias_);
+}
+
+Tensor ConvTranspose2d::forward(const Tensor& x) {
+  return functional::conv_transpose2d(x, weight_, bias_, options_.params);
+}
+
+std::string ConvTranspose2d::describe() const {
+  std::string text = describe_convolution("ConvTranspose2d", options_);
+  const auto& output_padding = options_.params.output_padding;
+  if (output_padding != functional::ConvTranspose2dParams{}.output_padding) {
+    text += ", output padding " + pair_text(output_padding);
   }
-  if (params.dilation != Conv2dParams{}.dilation) text += ", dilation " + pair_text(params.dilation);
-  if (params.groups != 1) text += fmt::format(", groups {}", params.groups);
   return text + (options_.bias ? ")" : ", no bias)");
 }
 

@@ -40,6 +40,29 @@ class Conv2d : public Module {
   Tensor weight_, bias_;
 };
 
+struct ConvTranspose2dOptions {
+  std::int64_t in_channels;
+  std::int64_t out_channels;
+  std::array<std::int64_t, 2> kernel;  ///< height, width
+  functional::ConvTranspose2dParams params = {};
+  bool bias = true;
+  init::Scheme scheme = init::Scheme::Default;
+};
+
+/// Parameters: weight (C, O / groups, KH, KW), bias (O).
+class ConvTranspose2d : public Module {
+ public:
+  /// Throws ArgumentError for sizes that are not positive, negative padding, output padding that is not less
+  /// than the stride, groups that do not divide the channels.
+  explicit ConvTranspose2d(const ConvTranspose2dOptions& options);
+  Tensor forward(const Tensor& x) override;
+  std::string describe() const override;
+
+ private:
+  ConvTranspose2dOptions options_;
+  Tensor weight_, bias_;
+};
+
 struct LinearOptions {
   std::int64_t in_features;
   std::int64_t out_features;

@@ -2,11 +2,13 @@
 #pragma once
 
 #include "dlcuda/kernels/conv2d.h"
+#include "dlcuda/kernels/conv_transpose2d.h"
 
 namespace dlcuda {
 namespace functional DLCUDA_API {
 
 using kernels::Conv2dParams;
+using kernels::ConvTranspose2dParams;
 using kernels::same_padding;
 using kernels::valid_padding;
 
@@ -19,6 +21,10 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
 /// M outputs of each. By our own kernels on CUDA.
 Tensor depthwise_conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
                         Conv2dParams params = {});
+
+/// x (N, C, H, W), weight (C, O / groups, KH, KW), bias (O) or undefined -> (N, O, OH, OW), in x's format.
+Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
+                        const ConvTranspose2dParams& params = {});
 
 }  // namespace functional
 }  // namespace dlcuda

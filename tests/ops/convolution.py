@@ -106,3 +106,52 @@ op("depthwise_conv2d", lambda x, p: [conv2d(*x, p, max(x[0].shape[1], 1))],
     depthwise_case((1, 8, 100, 102), 1, (13, 1), padding=(6, 0, 6, 0)),  # the same for the weight
     depthwise_case((2, 8, 131, 67), 1, (3, 3), stride=(2, 2), padding=(1, 1, 1, 1), bias=False)],
    draw_depthwise, slack=4, because="sums of up to 10,200 products that cancel, in another order")
+
+
+def transposed_case(x, out, kernel, stride=(1, 1), padding=(0, 0, 0, 0), output_padding=(0, 0), dilation=(1, 1), groups=1, bias=True):
+    return case([image(*x), tensor(x[1], out // groups, *kernel), tensor(out) if bias else NONE], stride=list(stride),
+                padding=list(padding), output_padding=list(output_padding), dilation=list(dilation), groups=groups)
+
+
+def conv_transpose2d(x, p):
+    """PyTorch pads symmetrically: what is to be cut off is cut off here."""
+    y = F.conv_transpose2d(*x, p["stride"], 0, p["output_padding"], p["groups"], p["dilation"])
+    top, left, bottom, right = p["padding"]
+    return [y[:, :, top:y.shape[2] - bottom, left:y.shape[3] - right]]
+
+
+def draw_transposed(rng):
+    if rng.random() < 0.3:
+        k = [rng.randint(1, 3), rng.randint(1, 3)]
+        return transposed_case((rng.randint(1, 3), rng.randint(1, 9), rng.randint(1, 6), rng.randint(1, 6)), rng.randint(1, 9), k, k,
+                               bias=rng.random() < 0.7)
+    kernel, stride, dilation = ([rng.randint(1, n), rng.randint(1, n)] for n in (4, 3, 2))
+    sides = [rng.randint(1, 7), rng.randint(1, 7)]
+    extents = [(i - 1) * s + d * (k - 1) for i, s, d, k in zip(sides, stride, dilation, kernel)]  # less 1, the output's
+    padding = [rng.randint(0, min(2, extents[i % 2] // 2)) for i in range(4)]
+    groups = rng.choice([1, 1, 2, 3])
+    return transposed_case((rng.randint(1, 2), groups * rng.randint(1, 6), *sides), groups * rng.randint(1, 6), kernel, stride, padding,
+                           [rng.randint(0, s - 1) for s in stride], dilation, groups, rng.random() < 0.7)
+
+
+op("conv_transpose2d", conv_transpose2d,
+   [transposed_case((1, 1, 1, 1), 1, (1, 1)),
+    transposed_case((0, 3, 4, 5), 2, (3, 3)),
+    transposed_case((0, 3, 4, 5), 2, (2, 2), (2, 2)),
+    transposed_case((1, 1, 1, 1), 3, (2, 2), (2, 2)),
+    transposed_case((2, 6, 5, 7), 4, (2, 2), (2, 2)),
+    transposed_case((2, 33, 3, 2), 31, (2, 2), (2, 2), bias=False),
+    transposed_case((1, 5, 4, 3), 7, (3, 1), (3, 1)),
+    transposed_case((2, 4, 5, 6), 3, (3, 3), padding=(1, 1, 1, 1)),
+    transposed_case((2, 3, 4, 4), 5, (4, 4), (2, 2), (1, 1, 1, 1)),
+    transposed_case((1, 7, 5, 4), 6, (3, 3), (2, 2), (1, 1, 1, 1), (1, 1)),
+    transposed_case((1, 2, 4, 5), 3, (2, 3), (3, 2), (0, 1, 1, 0), (2, 1), bias=False),
+    transposed_case((1, 4, 5, 4), 2, (3, 2), (2, 1), (2, 0, 1, 1), (1, 0), (2, 3)),
+    transposed_case((2, 6, 5, 5), 4, (3, 3), (2, 2), (1, 0, 0, 1), (0, 1), groups=2),
+    transposed_case((2, 12, 4, 3), 12, (4, 4), (2, 2), (1, 1, 1, 1), groups=12, bias=False),
+    transposed_case((1, 9, 3, 4), 6, (2, 2), (2, 2), groups=3),
+    transposed_case((1, 2, 3, 3), 3, (1, 1), (3, 2), output_padding=(2, 1)),
+    transposed_case((2, 3, 33, 31), 6, (2, 2), (2, 2)),
+    transposed_case((2, 4, 40, 35), 5, (3, 3), (2, 2), (1, 1, 1, 1), (1, 0)),
+    transposed_case((1, 257, 3, 3), 5, (3, 3), (2, 2), (1, 1, 1, 1), (1, 1))],
+   draw_transposed, slack=4, because="sums of up to 2,800 products that cancel, in another order")

@@ -149,5 +149,91 @@ const OpErrors kDepthwiseErrors(
          "conv2d: stride, dilation and groups must be at least 1, got [1, 0], [1, 1] and 4"},
     });
 
+const Op kTransposed("conv_transpose2d", [](const Inputs& in, const Params& p) {
+  const F::ConvTranspose2dParams params{.stride = p.array<2>("stride"),
+                                        .padding = p.array<4>("padding"),
+                                        .output_padding = p.array<2>("output_padding"),
+                                        .dilation = p.array<2>("dilation"),
+                                        .groups = p.integer("groups")};
+  return Outputs{F::conv_transpose2d(in[0], in[1], in[2], params)};
+});
+
+/// conv_transpose2d of an x (1, 4, 8, 8) that is right unless the case says otherwise.
+ErrorCase transposed(Aspect aspect, std::string message, Shape weight, F::ConvTranspose2dParams params = {},
+                     Shape x = {1, 4, 8, 8}) {
+  return {aspect, [=](Device d) { F::conv_transpose2d(zeros(x, d), zeros(weight, d), {}, params); },
+          std::move(message)};
+}
+
+const OpErrors kTransposedErrors(
+    "conv_transpose2d",
+    {
+        transposed(Aspect::Rank, "conv_transpose2d: x must have 4 axes, got shape [4, 8, 8]", {4, 3, 2, 2},
+                   {}, {4, 8, 8}),
+        transposed(Aspect::Rank, "conv_transpose2d: weight must have 4 axes, got shape [4, 3, 2]", {4, 3, 2}),
+        transposed(Aspect::Shape, "conv_transpose2d: x has 4 channels, weight [3, 4, 2, 2] expects 3",
+                   {3, 4, 2, 2}),
+        transposed(Aspect::Shape, "conv_transpose2d: the kernel is empty, weight has shape [4, 3, 0, 2]",
+                   {4, 3, 0, 2}),
+        transposed(Aspect::Shape, "conv_transpose2d: 4 channels do not divide into 3 groups", {4, 3, 2, 2},
+                   {.groups = 3}),
+        transposed(Aspect::Shape, "conv_transpose2d: x [1, 4, 0, 8] has no pixels", {4, 3, 2, 2}, {},
+                   {1, 4, 0, 8}),
+        transposed(Aspect::Shape,
+                   "conv_transpose2d: nothing is left of the output's height: x has 8, the kernel 2 with "
+                   "stride 1 and dilation 1, padding 5 + 4",
+                   {4, 3, 2, 2}, {.padding = {5, 0, 4, 0}}),
+        transposed(Aspect::Shape, "conv_transpose2d: the output's height is beyond 2^63 - 1", {4, 3, 2, 2},
+                   {.stride = {INT64_MAX, 1}}),
+        {Aspect::Shape,
+         [](Device d) {
+           F::conv_transpose2d(zeros({1, 4, 8, 8}, d), zeros({4, 3, 2, 2}, d), zeros({4}, d));
+         },
+         "conv_transpose2d: bias must have shape [3], got [4]"},
+        {Aspect::Shape,
+         [](Device d) {
+           F::conv_transpose2d(zeros({2, 5, 8, 8}, d).channel_slice(0, 4), zeros({4, 3, 2, 2}, d));
+         },
+         "conv_transpose2d: x of shape [2, 4, 8, 8] is a slice; take kernels::contiguous() of it first"},
+        {Aspect::DType,
+         [](Device d) {
+           F::conv_transpose2d(zeros({1, 4, 8, 8}, d, DType::I32), zeros({4, 3, 2, 2}, d, DType::I32));
+         },
+         "conv_transpose2d: x must be floating-point, got i32; cast it first"},
+        {Aspect::DType,
+         [](Device d) {
+           F::conv_transpose2d(zeros({1, 4, 8, 8}, d), zeros({4, 3, 2, 2}, d, DType::BF16));
+         },
+         "conv_transpose2d: weight must be f32, got bf16; cast it first"},
+        {Aspect::DType,
+         [](Device d) {
+           F::conv_transpose2d(zeros({1, 4, 8, 8}, d), zeros({4, 3, 2, 2}, d), zeros({3}, d, DType::F16));
+         },
+         "conv_transpose2d: bias must be f32, got f16; cast it first"},
+        {Aspect::Device,
+         [](Device d) {
+           F::conv_transpose2d(zeros({1, 4, 8, 8}, d), zeros({4, 3, 2, 2}, Device::cpu()));
+         },
+         "conv_transpose2d: weight is on cpu, expected cuda:0; move it with to(device)"},
+        transposed(
+            Aspect::Argument,
+            "conv_transpose2d: stride, dilation and groups must be at least 1, got [0, 1], [1, 1] and 1",
+            {4, 3, 2, 2}, {.stride = {0, 1}}),
+        transposed(
+            Aspect::Argument,
+            "conv_transpose2d: stride, dilation and groups must be at least 1, got [1, 1], [1, -2] and 1",
+            {4, 3, 2, 2}, {.dilation = {1, -2}}),
+        transposed(
+            Aspect::Argument,
+            "conv_transpose2d: stride, dilation and groups must be at least 1, got [1, 1], [1, 1] and 0",
+            {4, 3, 2, 2}, {.groups = 0}),
+        transposed(Aspect::Argument, "conv_transpose2d: padding must not be negative, got [0, 0, -1, 0]",
+                   {4, 3, 2, 2}, {.padding = {0, 0, -1, 0}}),
+        transposed(
+            Aspect::Argument,
+            "conv_transpose2d: output_padding must be from 0 to the stride - 1, got [0, 1] for stride [1, 1]",
+            {4, 3, 2, 2}, {.output_padding = {0, 1}}),
+    });
+
 }  // namespace
 }  // namespace dlcuda::testing
