@@ -21,26 +21,17 @@ void batch_norm_statistics(const TensorView& x, const TensorView& mean, const Te
   visit_floating(x.dtype, [&]<typename T>() {
     using C = compute_t<T>;
     const T* from = x.as<const T>();
-    const std::int64_t inner = x.shape[2];
-    const double count = static_cast<double>(count_of(x));
     C *means = mean.as<C>(), *stds = inverse_std.as<C>();
     C *slow_mean = running_mean.as<C>(), *slow_var = running_var.as<C>();
     const C momentum = static_cast<C>(params.momentum);
-    sum_channels<C>(
-        x,
-        [=](std::int64_t i, std::int64_t c, C& sum, C& squares) {
-          const C shifted = static_cast<C>(from[i]) - static_cast<C>(from[c * inner]);
-          sum = shifted;
-          squares = shifted * shifted;
-        },
-        [=](std::int64_t c, double sum, double squares) {
-          const double shift = static_cast<double>(static_cast<C>(from[c * inner]));
-          const functors::ChannelStatistics<double> s(shift, sum, squares, count);
-          means[c] = static_cast<C>(s.mean);
-          stds[c] = static_cast<C>(s.inverse_std(params.epsilon));
+    channel_moments<C>(
+        x, [=](std::int64_t i) { return static_cast<C>(from[i]); },
+        [=](std::int64_t c, const functors::Moments<double>& moments) {
+          means[c] = static_cast<C>(moments.mean);
+          stds[c] = static_cast<C>(moments.inverse_std(params.epsilon));
           if (!slow_mean) return;
           functors::move_towards(slow_mean[c], means[c], momentum);
-          functors::move_towards(slow_var[c], static_cast<C>(s.variance * count / (count - 1)), momentum);
+          functors::move_towards(slow_var[c], static_cast<C>(moments.unbiased_variance()), momentum);
         });
   });
 }

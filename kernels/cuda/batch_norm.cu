@@ -9,28 +9,16 @@
 //               dresidual = g;  in inference the two means are left out
 //
 // Saved: x, mean, inverse_std, and y where there is an activation. Outputs are overwritten. Sums run in two
-// passes and a fixed order (channels.cuh); values are taken relative to the channel's first, so that a large
-// mean costs no digits.
+// passes and a fixed order (channels.cuh); statistics are merged from parts (functors/moments.h), so that
+// neither a large mean nor an outlier costs digits.
 #include "dlcuda/kernels/batch_norm.h"
 
+#include "dlcuda/kernels/cuda/channel_moments.cuh"
 #include "dlcuda/kernels/cuda/channels.cuh"
 #include "dlcuda/kernels/functors/batch_norm.h"
 
 namespace dlcuda::kernels::cuda {
 namespace {
-
-/// Sums of x - shift and of its square, for a channel; the shift is its first value.
-template <typename T>
-struct StatisticsTerm {
-  const T* x;
-  std::int64_t inner;
-  __device__ float channel(std::int64_t c) const { return static_cast<float>(x[c * inner]); }
-  __device__ void add(std::int64_t i, float shift, float& sum, float& squares) const {
-    const float shifted = static_cast<float>(x[i]) - shift;
-    sum += shifted;
-    squares += shifted * shifted;
-  }
-};
 
 template <typename T, typename F>
 struct GradientTerm {
@@ -45,19 +33,16 @@ struct GradientTerm {
   }
 };
 
-template <typename T>
-__global__ void finish_statistics_kernel(const T* x, const float* sums, std::int64_t channels,
-                                         std::int64_t inner, float count, float epsilon, float momentum,
-                                         float* mean, float* inverse_std, float* running_mean,
-                                         float* running_var) {
+__global__ void finish_statistics_kernel(const functors::Moments<float>* moments, std::int64_t channels,
+                                         float epsilon, float momentum, float* mean, float* inverse_std,
+                                         float* running_mean, float* running_var) {
   for (std::int64_t c = global_thread(); c < channels; c += global_threads()) {
-    const functors::ChannelStatistics<float> s(static_cast<float>(x[c * inner]), sums[c], sums[channels + c],
-                                               count);
-    mean[c] = s.mean;
-    inverse_std[c] = s.inverse_std(epsilon);
+    const functors::Moments<float> all = moments[c];
+    mean[c] = all.mean;
+    inverse_std[c] = all.inverse_std(epsilon);
     if (running_mean != nullptr) {
-      functors::move_towards(running_mean[c], s.mean, momentum);
-      functors::move_towards(running_var[c], s.variance * count / (count - 1.0f), momentum);
+      functors::move_towards(running_mean[c], all.mean, momentum);
+      functors::move_towards(running_var[c], all.unbiased_variance(), momentum);
     }
   }
 }
@@ -172,12 +157,11 @@ void batch_norm_statistics(const TensorView& x, const TensorView& mean, const Te
   }
   const ByChannel sizes(x);
   visit_float(name, x.dtype, [&]<typename T>() {
-    const Tensor sums = channel_sums(name, StatisticsTerm<T>{x.as<const T>(), sizes.inner}, sizes);
-    launch(name, finish_statistics_kernel<T>, grid_for(sizes.channels, kBlock), kBlock, 0, this_stream(),
-           x.as<const T>(), sums.data<float>(), sizes.channels, sizes.inner,
-           static_cast<float>(sizes.outer * sizes.inner), static_cast<float>(params.epsilon),
-           static_cast<float>(params.momentum), mean.as<float>(), inverse_std.as<float>(),
-           running_mean.as<float>(), running_var.as<float>());
+    const Tensor moments = channel_moments(name, x.as<const T>(), sizes);
+    launch(name, finish_statistics_kernel, grid_for(sizes.channels, kBlock), kBlock, 0, this_stream(),
+           static_cast<const functors::Moments<float>*>(moments.raw().data), sizes.channels,
+           static_cast<float>(params.epsilon), static_cast<float>(params.momentum), mean.as<float>(),
+           inverse_std.as<float>(), running_mean.as<float>(), running_var.as<float>());
   });
 }
 

@@ -27,20 +27,6 @@ struct ChannelGradient {
   DLCUDA_HD T operator()(T g, T x) const { return scale * (g - mean_g - (x - mean) * slope); }
 };
 
-/// Statistics of a channel from the sums of its `count` values, and of their squares, after `shift` was taken
-/// off.
-template <typename T>
-struct ChannelStatistics {
-  T mean, variance;
-  DLCUDA_HD ChannelStatistics(T shift, T sum, T squares, T count) {
-    const T offset = sum / count;
-    mean = shift + offset;
-    variance = squares / count - offset * offset;
-    if (variance < T(0)) variance = T(0);  // all values equal, but for rounding
-  }
-  DLCUDA_HD T inverse_std(T epsilon) const { return T(1) / functors::sqrt(variance + epsilon); }
-};
-
 template <typename T>
 DLCUDA_HD void move_towards(T& running, T value, T momentum) {
   running = (T(1) - momentum) * running + momentum * value;
