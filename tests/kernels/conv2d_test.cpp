@@ -13,8 +13,8 @@
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/cpu/conv2d_planes.h"
 #include "dlcuda/kernels/random.h"
+#include "dlcuda/tests/support/compare.h"
 #include "dlcuda/tests/support/errors.h"
-#include "dlcuda/tests/support/reference.h"
 
 namespace dlcuda::testing {
 namespace {

@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "dlcuda/core/error.h"
-#include "dlcuda/tests/support/reference.h"
+#include "dlcuda/tests/support/compare.h"
 
 namespace dlcuda::testing {
 namespace {

@@ -7,7 +7,7 @@
 #include "dlcuda/core/error.h"
 #include "dlcuda/kernels/arithmetic.h"
 #include "dlcuda/kernels/copy.h"
-#include "dlcuda/tests/support/reference.h"
+#include "dlcuda/tests/support/compare.h"
 
 namespace dlcuda::testing {
 namespace {

@@ -14,7 +14,7 @@
 #include "dlcuda/kernels/indexing.h"
 #include "dlcuda/kernels/resample.h"
 #include "dlcuda/layers/functional/layout.h"
-#include "dlcuda/tests/support/reference.h"
+#include "dlcuda/tests/support/compare.h"
 
 namespace dlcuda::testing {
 namespace {

@@ -5,7 +5,7 @@
 #include "dlcuda/core/error.h"
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/random.h"
-#include "dlcuda/tests/support/reference.h"
+#include "dlcuda/tests/support/compare.h"
 
 namespace dlcuda::testing {
 namespace {

@@ -4,9 +4,9 @@
 
 #include "dlcuda/core/error.h"
 #include "dlcuda/layers/layers.h"
+#include "dlcuda/tests/support/compare.h"
 #include "dlcuda/tests/support/errors.h"
 #include "dlcuda/tests/support/random_tensor.h"
-#include "dlcuda/tests/support/reference.h"
 
 namespace dlcuda {
 namespace {

@@ -14,8 +14,8 @@
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/optim/gradient_check.h"
 #include "dlcuda/tests/ops/op_case.h"
+#include "dlcuda/tests/support/compare.h"
 #include "dlcuda/tests/support/deterministic_mode.h"
-#include "dlcuda/tests/support/reference.h"
 
 namespace dlcuda::hostcuda {
 /// Of the host shim (tests/hostcuda/shim.h), where it is linked in.

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "dlcuda/kernels/copy.h"
-#include "dlcuda/tests/support/reference.h"
+#include "dlcuda/tests/support/compare.h"
 
 namespace dlcuda {
 
