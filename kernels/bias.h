@@ -13,6 +13,7 @@ Tensor bias_add(const Tensor& x, const Tensor& bias);
 /// db[c] = the sum of dy over all axes but 1. Fixed order: the same bits every run.
 Tensor bias_backward(const Tensor& dy);
 
+// y may be x.
 DLCUDA_LOOP_BACKENDS(void bias_add(const TensorView& x, const TensorView& bias, const TensorView& y);
                      void bias_backward(const TensorView& dy, const TensorView& db);)
 

@@ -24,9 +24,9 @@ void bias_add(const TensorView& x, const TensorView& bias, const TensorView& y) 
   const ChannelView v = channel_view(x);
   visit_floating(x.dtype, [&]<typename T>() {
     using C = compute_t<T>;
-    const T* __restrict from = x.as<const T>();
+    const T* from = x.as<const T>();
     const T* __restrict b = bias.as<const T>();
-    T* __restrict to = y.as<T>();
+    T* to = y.as<T>();
     const std::int64_t row = v.channels * v.inner;
     parallel_for(v.outer, row > 0 ? kGrain / row + 1 : 1, [=](std::int64_t begin, std::int64_t end) {
       for (std::int64_t n = begin; n < end; ++n) {
