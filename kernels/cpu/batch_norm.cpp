@@ -20,19 +20,16 @@ void batch_norm_statistics(const TensorView& x, const TensorView& mean, const Te
   }
   visit_floating(x.dtype, [&]<typename T>() {
     using C = compute_t<T>;
-    const T* from = x.as<const T>();
     C *means = mean.as<C>(), *stds = inverse_std.as<C>();
     C *slow_mean = running_mean.as<C>(), *slow_var = running_var.as<C>();
     const C momentum = static_cast<C>(params.momentum);
-    channel_moments<C>(
-        x, [=](std::int64_t i) { return static_cast<C>(from[i]); },
-        [=](std::int64_t c, const functors::Moments<double>& moments) {
-          means[c] = static_cast<C>(moments.mean);
-          stds[c] = static_cast<C>(moments.inverse_std(params.epsilon));
-          if (!slow_mean) return;
-          functors::move_towards(slow_mean[c], means[c], momentum);
-          functors::move_towards(slow_var[c], static_cast<C>(moments.unbiased_variance()), momentum);
-        });
+    channel_moments<T>(x, [=](std::int64_t c, const functors::Moments<double>& moments) {
+      means[c] = static_cast<C>(moments.mean);
+      stds[c] = static_cast<C>(moments.inverse_std(params.epsilon));
+      if (!slow_mean) return;
+      functors::move_towards(slow_mean[c], means[c], momentum);
+      functors::move_towards(slow_var[c], static_cast<C>(moments.unbiased_variance()), momentum);
+    });
   });
 }
 

@@ -100,61 +100,85 @@ DLCUDA_INLINE void sum_channels(const TensorView& x, const Term& term, const Fin
   });
 }
 
-/// value(i) is the element at index i; finish(c, moments) gets the moments of each channel, in f64. Blocks
-/// are reduced in two passes, the second of which finds them in the cache.
-template <typename C, typename Value, typename Finish>
-DLCUDA_INLINE void channel_moments(const TensorView& x, const Value& value, const Finish& finish) {
-  const std::int64_t outer = x.shape[0], channels = x.shape[1], inner = x.shape[2];
+/// Moments of `rows` rows of kRun values each, `stride` apart, one by column, relative to guess[column]. Two
+/// passes, the second of which finds the values in registers or the first cache.
+template <typename C, typename T>
+DLCUDA_INLINE void column_moments(const T* x, std::int64_t rows, std::int64_t stride, std::int64_t width,
+                                  const C (&guess)[kRun], C (&mean)[kRun], C (&squares)[kRun]) {
+  for (std::int64_t c = 0; c < kRun; ++c) mean[c] = squares[c] = C(0);
+  for (std::int64_t r = 0; r < rows; ++r) {
+    for (std::int64_t c = 0; c < width; ++c) mean[c] += static_cast<C>(x[r * stride + c]) - guess[c];
+  }
+  const C share = C(1) / static_cast<C>(rows);
+  for (std::int64_t c = 0; c < width; ++c) mean[c] *= share;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    for (std::int64_t c = 0; c < width; ++c) {
+      const C d = static_cast<C>(x[r * stride + c]) - guess[c] - mean[c];
+      squares[c] += d * d;
+    }
+  }
+}
+
+/// finish(c, moments) gets the moments of each channel of x, whose elements are T, in f64.
+template <typename T, typename Finish>
+DLCUDA_INLINE void channel_moments(const TensorView& view, const Finish& finish) {
+  using C = compute_t<T>;
+  const T* x = view.as<const T>();
+  const std::int64_t outer = view.shape[0], channels = view.shape[1], inner = view.shape[2];
   const std::int64_t work = outer * inner + 1;
+  const auto finish_from = [=](std::int64_t c, C guess, functors::Moments<double> moments) {
+    moments.mean += static_cast<double>(guess);
+    finish(c, moments);
+  };
+  const auto merge = [](functors::Moments<double>& moments, std::int64_t count, C mean, C squares) {
+    moments.merge({static_cast<double>(count), static_cast<double>(mean), static_cast<double>(squares)});
+  };
   if (inner > 1) {
     parallel_for(channels, kGrain / work + 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t c = begin; c < end; ++c) {
+        const C guess = functors::guess_mean<C>(x, outer, channels, inner, c);
         functors::Moments<double> moments;
         for (std::int64_t o = 0; o < outer; ++o) {
-          const std::int64_t first = (o * channels + c) * inner;
+          const T* plane = x + (o * channels + c) * inner;
           for (std::int64_t from = 0; from < inner; from += kBatch) {
             const std::int64_t to = inner - from < kBatch ? inner : from + kBatch;
-            const C sum = lane_sum<C>(first + from, first + to, value);
-            const C mean = sum / static_cast<C>(to - from);
-            const C squares = lane_sum<C>(first + from, first + to, [=](std::int64_t i) {
+            const auto value = [=](std::int64_t i) { return static_cast<C>(plane[i]) - guess; };
+            const C mean = lane_sum<C>(from, to, value) / static_cast<C>(to - from);
+            const C squares = lane_sum<C>(from, to, [=](std::int64_t i) {
               const C d = value(i) - mean;
               return d * d;
             });
-            moments.merge(
-                {static_cast<double>(to - from), static_cast<double>(mean), static_cast<double>(squares)});
+            merge(moments, to - from, mean, squares);
           }
         }
-        finish(c, moments);
+        finish_from(c, guess, moments);
       }
     });
     return;
   }
-  constexpr std::int64_t kRows = 64;  // of a run of channels: they stay in the first cache
+  constexpr std::int64_t kRows = 64;
   const std::int64_t runs = (channels + kRun - 1) / kRun;
   parallel_for(runs, kGrain / (work * kRun) + 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t run = begin; run < end; ++run) {
       const std::int64_t first = run * kRun;
       const std::int64_t width = channels - first < kRun ? channels - first : kRun;
       functors::Moments<double> moments[kRun];
-      for (std::int64_t from = 0; from < outer; from += kRows) {
-        const std::int64_t to = outer - from < kRows ? outer : from + kRows;
-        C mean[kRun] = {}, squares[kRun] = {};
-        for (std::int64_t o = from; o < to; ++o) {
-          for (std::int64_t c = 0; c < width; ++c) mean[c] += value(o * channels + first + c);
-        }
-        for (std::int64_t c = 0; c < width; ++c) mean[c] /= static_cast<C>(to - from);
-        for (std::int64_t o = from; o < to; ++o) {
-          for (std::int64_t c = 0; c < width; ++c) {
-            const C d = value(o * channels + first + c) - mean[c];
-            squares[c] += d * d;
-          }
-        }
-        for (std::int64_t c = 0; c < width; ++c) {
-          moments[c].merge({static_cast<double>(to - from), static_cast<double>(mean[c]),
-                            static_cast<double>(squares[c])});
-        }
+      C guess[kRun];
+      for (std::int64_t c = 0; c < width; ++c) {
+        guess[c] = functors::guess_mean<C>(x, outer, channels, 1, first + c);
       }
-      for (std::int64_t c = 0; c < width; ++c) finish(first + c, moments[c]);
+      for (std::int64_t from = 0; from < outer; from += kRows) {
+        const std::int64_t rows = outer - from < kRows ? outer - from : kRows;
+        const T* block = x + from * channels + first;
+        C mean[kRun], squares[kRun];
+        if (width == kRun) {  // a constant, so that both stay in registers
+          column_moments(block, rows, channels, kRun, guess, mean, squares);
+        } else {
+          column_moments(block, rows, channels, width, guess, mean, squares);
+        }
+        for (std::int64_t c = 0; c < width; ++c) merge(moments[c], rows, mean[c], squares[c]);
+      }
+      for (std::int64_t c = 0; c < width; ++c) finish_from(first + c, guess[c], moments[c]);
     }
   });
 }

@@ -33,15 +33,17 @@ struct GradientTerm {
   }
 };
 
-__global__ void finish_statistics_kernel(const functors::Moments<float>* moments, std::int64_t channels,
+template <typename T>
+__global__ void finish_statistics_kernel(const T* x, std::int64_t outer, std::int64_t inner,
+                                         const functors::Moments<float>* moments, std::int64_t channels,
                                          float epsilon, float momentum, float* mean, float* inverse_std,
                                          float* running_mean, float* running_var) {
   for (std::int64_t c = global_thread(); c < channels; c += global_threads()) {
     const functors::Moments<float> all = moments[c];
-    mean[c] = all.mean;
+    mean[c] = functors::guess_mean<float>(x, outer, channels, inner, c) + all.mean;
     inverse_std[c] = all.inverse_std(epsilon);
     if (running_mean != nullptr) {
-      functors::move_towards(running_mean[c], all.mean, momentum);
+      functors::move_towards(running_mean[c], mean[c], momentum);
       functors::move_towards(running_var[c], all.unbiased_variance(), momentum);
     }
   }
@@ -158,7 +160,8 @@ void batch_norm_statistics(const TensorView& x, const TensorView& mean, const Te
   const ByChannel sizes(x);
   visit_float(name, x.dtype, [&]<typename T>() {
     const Tensor moments = channel_moments(name, x.as<const T>(), sizes);
-    launch(name, finish_statistics_kernel, grid_for(sizes.channels, kBlock), kBlock, 0, this_stream(),
+    launch(name, finish_statistics_kernel<T>, grid_for(sizes.channels, kBlock), kBlock, 0, this_stream(),
+           x.as<const T>(), sizes.outer, sizes.inner,
            static_cast<const functors::Moments<float>*>(moments.raw().data), sizes.channels,
            static_cast<float>(params.epsilon), static_cast<float>(params.momentum), mean.as<float>(),
            inverse_std.as<float>(), running_mean.as<float>(), running_var.as<float>());

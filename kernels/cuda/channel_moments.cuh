@@ -10,17 +10,18 @@ namespace {
 /// Values that a thread reads at once, and reduces to moments in registers.
 constexpr int kAtOnce = 8;
 
-/// Moments of x[first], x[first + step], ... : `count` values.
+/// Moments of x[first] - guess, x[first + step] - guess, ... : `count` values.
 template <typename T>
 __device__ __forceinline__ functors::Moments<float> moments_of(const T* x, std::int64_t first,
-                                                               std::int64_t step, std::int64_t count) {
+                                                               std::int64_t step, std::int64_t count,
+                                                               float guess) {
   functors::Moments<float> all;
   for (std::int64_t i = 0; i < count; i += kAtOnce) {
     const int n = count - i < kAtOnce ? static_cast<int>(count - i) : kAtOnce;
     float values[kAtOnce];
 #pragma unroll
     for (int j = 0; j < kAtOnce; ++j) {
-      values[j] = j < n ? static_cast<float>(x[first + (i + j) * step]) : 0.0f;
+      values[j] = j < n ? static_cast<float>(x[first + (i + j) * step]) - guess : 0.0f;
     }
     all.merge(functors::Moments<float>::of(values, n));
   }
@@ -34,7 +35,9 @@ __global__ void column_moments_kernel(const T* x, std::int64_t outer, std::int64
   for (std::int64_t item = global_thread(); item < chunks * channels; item += global_threads()) {
     const std::int64_t begin = item / channels * kColumnChunk;
     const std::int64_t count = outer - begin > kColumnChunk ? kColumnChunk : outer - begin;
-    moments[item] = moments_of(x, begin * channels + item % channels, channels, count);
+    const std::int64_t channel = item % channels;
+    moments[item] = moments_of(x, begin * channels + channel, channels, count,
+                               functors::guess_mean<float>(x, outer, channels, 1, channel));
   }
 }
 
@@ -49,7 +52,9 @@ __global__ void plane_moments_kernel(const T* x, std::int64_t outer, std::int64_
     const std::int64_t chunk = item % chunks, plane = item / chunks, begin = chunk * kRowChunk + lane;
     const std::int64_t end = inner - chunk * kRowChunk > kRowChunk ? (chunk + 1) * kRowChunk : inner;
     const std::int64_t count = begin < end ? (end - begin + kWarp - 1) / kWarp : 0;
-    functors::Moments<float> all = moments_of(x, plane * inner + begin, kWarp, count);
+    functors::Moments<float> all =
+        moments_of(x, plane * inner + begin, kWarp, count,
+                   functors::guess_mean<float>(x, outer, channels, inner, plane % channels));
 #pragma unroll
     for (int distance = kWarp / 2; distance > 0; distance /= 2) {
       functors::Moments<float> other;
@@ -75,7 +80,7 @@ __global__ void merge_moments_kernel(const functors::Moments<float>* from, std::
   }
 }
 
-/// The moments of each channel: C of them, as bytes.
+/// The moments of each channel relative to its guess_mean(): C of them, as bytes.
 template <typename T>
 Tensor channel_moments(const char* name, const T* x, const ByChannel& sizes) {
   const auto room = [&](std::int64_t rows) {

@@ -2,8 +2,11 @@
 //
 // Sums of squares would lose every digit where values are large beside their spread, also after a guess at
 // the mean was taken off them: the guess may be an outlier. Parts are therefore reduced around means of their
-// own, and merged exactly (Chan, Golub & LeVeque, 1979).
+// own, and merged exactly (Chan, Golub & LeVeque, 1979). A guess is taken off all the same, since a large
+// mean would cost the means of the parts their digits.
 #pragma once
+
+#include <cstdint>
 
 #include "dlcuda/kernels/functors/math.h"
 
@@ -35,5 +38,18 @@ struct Moments {
   DLCUDA_HD T unbiased_variance() const { return squares / (count - T(1)); }
   DLCUDA_HD T inverse_std(T epsilon) const { return T(1) / functors::sqrt(variance() + epsilon); }
 };
+
+/// The guess at the mean of channel c of (outer, channels, inner): the median of its first, middle and last
+/// value.
+template <typename C, typename T>
+DLCUDA_HD C guess_mean(const T* x, std::int64_t outer, std::int64_t channels, std::int64_t inner,
+                       std::int64_t c) {
+  const auto at = [=](std::int64_t o, std::int64_t i) {
+    return static_cast<C>(x[(o * channels + c) * inner + i]);
+  };
+  const C first = at(0, 0), middle = at(outer / 2, inner / 2), last = at(outer - 1, inner - 1);
+  const C low = first < last ? first : last, high = first < last ? last : first;
+  return middle < low ? low : high < middle ? high : middle;
+}
 
 }  // namespace dlcuda::functors
