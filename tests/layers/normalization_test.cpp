@@ -43,6 +43,24 @@ TEST(BatchNorm2d, LearnsStatisticsInTrainingOnly) {
   }
 }
 
+TEST(BatchNorm2d, KeepsItsDigitsUnderALargeMean) {
+  for (const Device device : testing::test_devices()) {
+    for (const Shape& shape : {Shape{2, 2, 30, 30}, Shape{900, 2}}) {  // by planes, by columns
+      SCOPED_TRACE(to_string(device));
+      std::vector<float> values(static_cast<std::size_t>(shape.numel()));
+      // 2^20 + 1 and 2^20 - 1 in turn, for every channel: a standard deviation of 1.
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        values[i] = 0x1p20f + (i / (shape.rank() == 2 ? 2 : 1) % 2 == 0 ? 1.0f : -1.0f);
+      }
+      const Tensor x = Tensor::from_values(values, shape, device);
+      const kernels::BatchNormOutput out =
+          kernels::batch_norm_training(x, {}, {}, {}, {}, {}, {.epsilon = 1e-9});
+      for (const float mean : out.mean.values<float>()) EXPECT_EQ(mean, 0x1p20f);
+      for (const float inverse_std : out.inverse_std.values<float>()) EXPECT_FLOAT_EQ(inverse_std, 1.0f);
+    }
+  }
+}
+
 TEST(BatchNorm2d, FoldsIntoAConvolution) {
   for (const Device device : testing::test_devices()) {
     SCOPED_TRACE(to_string(device));
