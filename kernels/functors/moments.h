@@ -44,10 +44,10 @@ struct Moments {
 template <typename C, typename T>
 DLCUDA_HD C guess_mean(const T* x, std::int64_t outer, std::int64_t channels, std::int64_t inner,
                        std::int64_t c) {
-  const auto at = [=](std::int64_t o, std::int64_t i) {
-    return static_cast<C>(x[(o * channels + c) * inner + i]);
-  };
-  const C first = at(0, 0), middle = at(outer / 2, inner / 2), last = at(outer - 1, inner - 1);
+  const std::int64_t plane = channels * inner;
+  const T* begin = x + c * inner;
+  const C first = static_cast<C>(begin[0]), middle = static_cast<C>(begin[outer / 2 * plane + inner / 2]),
+          last = static_cast<C>(begin[(outer - 1) * plane + inner - 1]);
   const C low = first < last ? first : last, high = first < last ? last : first;
   return middle < low ? low : high < middle ? high : middle;
 }
