@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "dlcuda/core/autograd.h"
+#include "dlcuda/core/capture.h"
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/cuda/runtime.h"
 #include "dlcuda/core/label_fault.h"
@@ -61,7 +62,7 @@ void on_stream_of(Device to, Device from, const Copy& copy) {
 }
 
 void copy_bytes(void* to, Device to_device, const void* from, Device from_device, std::size_t bytes) {
-  if (bytes == 0) return;
+  if (bytes == 0 || capture::planning()) return;
   if (to_device.is_cpu() && from_device.is_cpu()) {
     std::memcpy(to, from, bytes);
     return;
@@ -71,6 +72,25 @@ void copy_bytes(void* to, Device to_device, const void* from, Device from_device
   });
   if (to_device.is_cpu()) report_label_fault(from_device);
 }
+
+// What copies between tensors of the host and fills them is recorded; reading values, or making a tensor of
+// values, is not: they would be those of the first step for ever.
+constexpr const char* kReadsValues = "a tensor's values are read on the host";
+constexpr const char* kTakesValues =
+    "a tensor is made of values on the host: keep what changes from step to step in a tensor, and make what "
+    "does not before the step";
+constexpr const char* kCrossesDevices = "a tensor is copied between two devices";
+
+void copy_rows(std::byte* to, std::size_t to_pitch, const std::byte* from, std::size_t from_pitch,
+               std::size_t width, std::int64_t rows) {
+  for (std::int64_t row = 0; row < rows; ++row) {
+    std::memcpy(to + std::size_t(row) * to_pitch, from + std::size_t(row) * from_pitch, width);
+  }
+}
+
+std::byte* bytes_of(const Tensor& tensor) { return static_cast<std::byte*>(tensor.data()); }
+
+void clear_bytes(void* to, std::size_t bytes) { std::memset(to, 0, bytes); }
 
 /// Elements of a view in logical order. `from` is host memory.
 void gather_to_host(const TensorView& view, std::size_t element, const std::byte* from, std::byte* to) {
@@ -127,6 +147,7 @@ Tensor Tensor::from_host(const void* values, std::size_t count, DType dtype, con
   DLCUDA_CHECK(count == std::size_t(shape.numel()), ShapeError,
                "from_values: shape {} has {} elements, got {} values", to_string(shape), shape.numel(),
                count);
+  capture::refuse(kTakesValues);
   Tensor result = empty(shape, dtype, device);
   copy_bytes(result.data(), device, values, Device::cpu(), result.nbytes());
   return result;
@@ -296,9 +317,16 @@ void Tensor::copy_from(const Tensor& source) {
                to_string(shape()), to_string(source.shape()));
   DLCUDA_CHECK(source.dtype() == dtype(), DTypeError, "copy_from: expected {}, got {}; cast it first",
                to_string(dtype()), to_string(source.dtype()));
+  const bool on_host = device().is_cpu() && source.device().is_cpu();
+  if (!(device() == source.device())) capture::refuse(kCrossesDevices);
   const bool dense = is_dense() && source.is_dense();
   if (dense && same_layout(shape(), strides(), source.strides())) {
-    copy_bytes(data(), device(), source.data(), source.device(), nbytes());
+    if (on_host) {
+      capture::call(copy_rows, bytes_of(*this), nbytes(), bytes_of(source), nbytes(), nbytes(),
+                    nbytes() == 0 ? 0 : 1);
+    } else {
+      copy_bytes(data(), device(), source.data(), source.device(), nbytes());
+    }
   } else {
     // A slice: rows of the dense part, one pitch apart. In N, C, H, W order a row is an image's channels, in
     // channels-last a pixel's.
@@ -312,12 +340,11 @@ void Tensor::copy_from(const Tensor& source) {
       return std::size_t(last ? tensor.strides()[3] : tensor.strides()[0]) * size_of(dtype());
     };
     const std::size_t to_pitch = pitch_of(*this), from_pitch = pitch_of(source);
-    if (device().is_cpu() && source.device().is_cpu()) {
-      for (std::int64_t row = 0; row < rows && width > 0; ++row) {
-        std::memcpy(static_cast<std::byte*>(data()) + std::size_t(row) * to_pitch,
-                    static_cast<const std::byte*>(source.data()) + std::size_t(row) * from_pitch, width);
-      }
-    } else if (rows > 0 && width > 0) {
+    if (rows == 0 || width == 0) {
+      // Nothing to copy.
+    } else if (on_host) {
+      capture::call(copy_rows, bytes_of(*this), to_pitch, bytes_of(source), from_pitch, width, rows);
+    } else if (!capture::planning()) {
       on_stream_of(device(), source.device(), [&](const Stream& stream) {
         cuda::copy_2d(stream.device().index, data(), to_pitch, source.data(), from_pitch, width,
                       std::size_t(rows), stream.native());
@@ -332,8 +359,8 @@ void Tensor::zero() {
                to_string(shape()));
   if (nbytes() > 0) {
     if (device().is_cpu()) {
-      std::memset(data(), 0, nbytes());
-    } else {
+      capture::call(clear_bytes, data(), nbytes());
+    } else if (!capture::planning()) {
       cuda::fill_bytes(device().index, data(), 0, nbytes(), current_stream(device()).native());
     }
   }
@@ -342,6 +369,11 @@ void Tensor::zero() {
 
 void Tensor::copy_to_host(void* to) const {
   if (numel() == 0) return;
+  capture::refuse(kReadsValues);
+  if (capture::planning()) {
+    std::memset(to, 0, nbytes());
+    return;
+  }
   if (is_contiguous()) {
     copy_bytes(to, Device::cpu(), data(), device(), nbytes());
     return;
@@ -359,7 +391,7 @@ void Tensor::copy_to_host(void* to) const {
 
 void Tensor::copy_item(void* to) const {
   DLCUDA_CHECK(numel() == 1, ShapeError, "item: expected one element, got shape {}", to_string(shape()));
-  copy_bytes(to, Device::cpu(), data(), device(), nbytes());
+  copy_to_host(to);
 }
 
 bool Tensor::requires_grad() const { return impl().meta.requires_grad; }

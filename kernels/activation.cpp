@@ -35,7 +35,7 @@ Tensor activation_forward(const Tensor& x, const ActivationParams& params) {
   require_dense("activation", "x", x);
   check("activation", params);
   Tensor y = Tensor::empty_like(x);
-  DLCUDA_DISPATCH_LOOPS(x.device(), activation_forward(x.raw(), y.raw(), params));
+  DLCUDA_DISPATCH_LOOPS(x.device(), activation_forward, x.raw(), y.raw(), params);
   return y;
 }
 
@@ -45,7 +45,7 @@ Tensor activation_backward(const Tensor& dy, const Tensor& saved, const Activati
   require_like("activation_backward", "saved", saved, "dy", dy);
   check("activation_backward", params);
   Tensor dx = Tensor::empty_like(dy);
-  DLCUDA_DISPATCH_LOOPS(dy.device(), activation_backward(dy.raw(), saved.raw(), dx.raw(), params));
+  DLCUDA_DISPATCH_LOOPS(dy.device(), activation_backward, dy.raw(), saved.raw(), dx.raw(), params);
   return dx;
 }
 

@@ -61,7 +61,7 @@ Tensor binary(const Tensor& a, const Tensor& b, BinaryOp op) {
                               : b.shape() == shape ? b.format()
                                                    : MemoryFormat::Contiguous;
   Tensor out = Tensor::empty(shape, a.dtype(), a.device(), format);
-  DLCUDA_DISPATCH_LOOPS(a.device(), binary(repeated(a, shape), repeated(b, shape), out.raw(), op));
+  DLCUDA_DISPATCH_LOOPS(a.device(), binary, repeated(a, shape), repeated(b, shape), out.raw(), op);
   return out;
 }
 
@@ -72,7 +72,7 @@ Tensor unary(const Tensor& x, const UnaryParams& params) {
   DLCUDA_CHECK(params.op != UnaryOp::Clamp || params.first <= params.second, ArgumentError,
                "clamp: the lower bound {} is above the upper bound {}", params.first, params.second);
   Tensor y = Tensor::empty_like(x);
-  DLCUDA_DISPATCH_LOOPS(x.device(), unary(x.raw(), y.raw(), params));
+  DLCUDA_DISPATCH_LOOPS(x.device(), unary, x.raw(), y.raw(), params);
   return y;
 }
 
@@ -82,7 +82,7 @@ Tensor unary_backward(const Tensor& dy, const Tensor& x, const UnaryParams& para
   require_dense(name.c_str(), "dy", dy);
   require_like(name.c_str(), "x", x, "dy", dy);
   Tensor dx = Tensor::empty_like(dy);
-  DLCUDA_DISPATCH_LOOPS(dy.device(), unary_backward(dy.raw(), x.raw(), dx.raw(), params));
+  DLCUDA_DISPATCH_LOOPS(dy.device(), unary_backward, dy.raw(), x.raw(), dx.raw(), params);
   return dx;
 }
 
@@ -90,13 +90,13 @@ void accumulate(Tensor& into, const Tensor& x) {
   require_floating("accumulate", "into", into);
   require_dense("accumulate", "into", into);
   require_like("accumulate", "x", x, "into", into);
-  DLCUDA_DISPATCH_LOOPS(into.device(), binary(into.raw(), x.raw(), into.raw(), BinaryOp::Add));
+  DLCUDA_DISPATCH_LOOPS(into.device(), binary, into.raw(), x.raw(), into.raw(), BinaryOp::Add);
   into.bump_version();
 }
 
 void fill(Tensor& x, double value) {
   require_dense("fill", "x", x);
-  DLCUDA_DISPATCH_LOOPS(x.device(), fill(x.raw(), value));
+  DLCUDA_DISPATCH_LOOPS(x.device(), fill, x.raw(), value);
   x.bump_version();
 }
 
@@ -110,7 +110,7 @@ void advance_counter(Tensor& counter, std::int64_t by) {
   require_dtype("advance_counter", "counter", counter, DType::I64);
   DLCUDA_CHECK(counter.numel() == 1, ShapeError, "advance_counter: expected one element, got shape {}",
                to_string(counter.shape()));
-  DLCUDA_DISPATCH_LOOPS(counter.device(), advance_counter(counter.raw(), by));
+  DLCUDA_DISPATCH_LOOPS(counter.device(), advance_counter, counter.raw(), by);
   counter.bump_version();
 }
 

@@ -56,9 +56,9 @@ BatchNormOutput outputs_of(const Tensor& x) {
 
 void apply(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& residual,
            const ActivationParams& activation, const BatchNormOutput& out) {
-  DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_apply(by_channel(x), out.mean.raw(), out.inverse_std.raw(),
-                                                     optional_view(weight), optional_view(bias),
-                                                     by_channel(residual), by_channel(out.y), activation));
+  DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_apply, by_channel(x), out.mean.raw(), out.inverse_std.raw(),
+                        optional_view(weight), optional_view(bias), by_channel(residual), by_channel(out.y),
+                        activation);
 }
 
 }  // namespace
@@ -76,9 +76,9 @@ BatchNormOutput batch_norm_training(const Tensor& x, const Tensor& weight, const
                "batch_norm: in training a channel needs more than one value, got shape {}",
                to_string(x.shape()));
   BatchNormOutput out = outputs_of(x);
-  DLCUDA_DISPATCH_LOOPS(
-      x.device(), batch_norm_statistics(by_channel(x), out.mean.raw(), out.inverse_std.raw(),
-                                        optional_view(running_mean), optional_view(running_var), params));
+  DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_statistics, by_channel(x), out.mean.raw(),
+                        out.inverse_std.raw(), optional_view(running_mean), optional_view(running_var),
+                        params);
   if (running_mean.defined() && x.numel() > 0) {
     running_mean.bump_version();
     running_var.bump_version();
@@ -95,8 +95,8 @@ BatchNormOutput batch_norm_inference(const Tensor& x, const Tensor& weight, cons
   require_channels(op, "running_mean", running_mean, x);
   require_channels(op, "running_var", running_var, x);
   BatchNormOutput out = outputs_of(x);
-  DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_running(running_mean.raw(), running_var.raw(), out.mean.raw(),
-                                                       out.inverse_std.raw(), params.epsilon));
+  DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_running, running_mean.raw(), running_var.raw(), out.mean.raw(),
+                        out.inverse_std.raw(), params.epsilon);
   apply(x, weight, bias, residual, params.activation, out);
   return out;
 }
@@ -116,14 +116,13 @@ BatchNormGradients batch_norm_backward(const Tensor& dy, const Tensor& x, const 
   BatchNormGradients gradients{Tensor::empty_like(x), Tensor::empty_like(mean), Tensor::empty_like(mean),
                                with_residual ? Tensor::empty_like(x) : Tensor{}};
   const TensorView output = by_channel(params.activation.kind == Activation::Identity ? Tensor{} : y);
-  DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_backward_parameters(
-                                        by_channel(dy), by_channel(x), output, mean.raw(), inverse_std.raw(),
-                                        gradients.weight.raw(), gradients.bias.raw(), params.activation));
-  DLCUDA_DISPATCH_LOOPS(
-      x.device(), batch_norm_backward_data(by_channel(dy), by_channel(x), output, mean.raw(),
-                                           inverse_std.raw(), optional_view(weight), gradients.weight.raw(),
-                                           gradients.bias.raw(), by_channel(gradients.x),
-                                           by_channel(gradients.residual), training, params.activation));
+  DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_backward_parameters, by_channel(dy), by_channel(x), output,
+                        mean.raw(), inverse_std.raw(), gradients.weight.raw(), gradients.bias.raw(),
+                        params.activation);
+  DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_backward_data, by_channel(dy), by_channel(x), output,
+                        mean.raw(), inverse_std.raw(), optional_view(weight), gradients.weight.raw(),
+                        gradients.bias.raw(), by_channel(gradients.x), by_channel(gradients.residual),
+                        training, params.activation);
   return gradients;
 }
 
@@ -150,9 +149,8 @@ FoldedWeights fold_batch_norm(const Tensor& layer_weight, const Tensor& layer_bi
 
   // The normalisation is linear: of the weight it takes the factor only, of the bias everything.
   BatchNormOutput scaled = outputs_of(rows);
-  DLCUDA_DISPATCH_LOOPS(rows.device(),
-                        batch_norm_running(running_mean.raw(), running_var.raw(), scaled.mean.raw(),
-                                           scaled.inverse_std.raw(), epsilon));
+  DLCUDA_DISPATCH_LOOPS(rows.device(), batch_norm_running, running_mean.raw(), running_var.raw(),
+                        scaled.mean.raw(), scaled.inverse_std.raw(), epsilon);
   const Tensor old_bias = layer_bias.defined()
                               ? layer_bias.detach()
                               : Tensor::zeros(Shape{channels}, layer_weight.dtype(), layer_weight.device());

@@ -21,14 +21,14 @@ Tensor bias_add(const Tensor& x, const Tensor& bias) {
   require_dtype("bias_add", "bias", bias, x.dtype());
   require_device("bias_add", "bias", bias, x.device());
   Tensor y = Tensor::empty_like(x);
-  DLCUDA_DISPATCH_LOOPS(x.device(), bias_add(x.raw(), bias.raw(), y.raw()));
+  DLCUDA_DISPATCH_LOOPS(x.device(), bias_add, x.raw(), bias.raw(), y.raw());
   return y;
 }
 
 Tensor bias_backward(const Tensor& dy) {
   require_channels("bias_backward", "dy", dy);
   Tensor db = Tensor::empty(Shape{dy.size(1)}, dy.dtype(), dy.device());
-  DLCUDA_DISPATCH_LOOPS(dy.device(), bias_backward(dy.raw(), db.raw()));
+  DLCUDA_DISPATCH_LOOPS(dy.device(), bias_backward, dy.raw(), db.raw());
   return db;
 }
 

@@ -33,8 +33,8 @@ Tensor mapped(const char* op, const Tensor& a, const Tensor& b, const Tensor& c,
                  weight);
   }
   Tensor out = Tensor::empty_like(a);
-  DLCUDA_DISPATCH_LOOPS(a.device(),
-                        box_map(a.raw(), optional_view(b), optional_view(c), out.raw(), map, coding));
+  DLCUDA_DISPATCH_LOOPS(a.device(), box_map, a.raw(), optional_view(b), optional_view(c), out.raw(), map,
+                        coding);
   return out;
 }
 
@@ -43,7 +43,7 @@ Tensor mapped(const char* op, const Tensor& a, const Tensor& b, const Tensor& c,
 Tensor box_overlap(const Tensor& a, const Tensor& b, BoxOverlap kind) {
   require_two("box_overlap", "a", a, "b", b, true);
   Tensor y = Tensor::empty(Shape{a.size(0)}, a.dtype(), a.device());
-  DLCUDA_DISPATCH_LOOPS(a.device(), box_overlap(a.raw(), b.raw(), y.raw(), kind));
+  DLCUDA_DISPATCH_LOOPS(a.device(), box_overlap, a.raw(), b.raw(), y.raw(), kind);
   return y;
 }
 
@@ -55,15 +55,15 @@ BoxOverlapGradients box_overlap_backward(const Tensor& dy, const Tensor& a, cons
   require_dtype(op, "dy", dy, a.dtype());
   require_device(op, "dy", dy, a.device());
   BoxOverlapGradients gradients{Tensor::empty_like(a), Tensor::empty_like(b)};
-  DLCUDA_DISPATCH_LOOPS(a.device(), box_overlap_backward(dy.raw(), a.raw(), b.raw(), gradients.a.raw(),
-                                                         gradients.b.raw(), kind));
+  DLCUDA_DISPATCH_LOOPS(a.device(), box_overlap_backward, dy.raw(), a.raw(), b.raw(), gradients.a.raw(),
+                        gradients.b.raw(), kind);
   return gradients;
 }
 
 Tensor box_overlap_matrix(const Tensor& a, const Tensor& b, BoxOverlap kind) {
   require_two("box_overlap_matrix", "a", a, "b", b, false);
   Tensor y = Tensor::empty(Shape{a.size(0), b.size(0)}, a.dtype(), a.device());
-  DLCUDA_DISPATCH_LOOPS(a.device(), box_overlap_matrix(a.raw(), b.raw(), y.raw(), kind));
+  DLCUDA_DISPATCH_LOOPS(a.device(), box_overlap_matrix, a.raw(), b.raw(), y.raw(), kind);
   return y;
 }
 

@@ -113,7 +113,7 @@ Tensor conv2d_forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
   Tensor y = Tensor::empty(shape, x.dtype(), x.device(), x.format());
   if (y.numel() == 0) return y;
   DLCUDA_CHECK(!is_empty(x, weight), ShapeError, "conv2d: x {} has no channels", to_string(x.shape()));
-  DLCUDA_DISPATCH(x.device(), conv2d_forward(x.raw(), weight.raw(), optional_view(bias), y.raw(), params));
+  DLCUDA_DISPATCH(x.device(), conv2d_forward, x.raw(), weight.raw(), optional_view(bias), y.raw(), params);
   return y;
 }
 
@@ -127,7 +127,7 @@ Tensor conv2d_backward_data(const Tensor& dy, const Tensor& weight, const Shape&
   if (is_empty(dy, weight)) {
     dx.zero();
   } else if (dx.numel() > 0) {
-    DLCUDA_DISPATCH(dy.device(), conv2d_backward_data(dy.raw(), weight.raw(), dx.raw(), params));
+    DLCUDA_DISPATCH(dy.device(), conv2d_backward_data, dy.raw(), weight.raw(), dx.raw(), params);
   }
   return dx;
 }
@@ -150,8 +150,8 @@ Conv2dWeightGradients conv2d_backward_weight(const Tensor& x, const Tensor& dy, 
     out.weight.zero();
     if (with_bias) out.bias = bias_backward(dy);
   } else if (out.weight.numel() > 0) {
-    DLCUDA_DISPATCH(x.device(), conv2d_backward_weight(x.raw(), dy.raw(), out.weight.raw(),
-                                                       optional_view(out.bias), params));
+    DLCUDA_DISPATCH(x.device(), conv2d_backward_weight, x.raw(), dy.raw(), out.weight.raw(),
+                    optional_view(out.bias), params);
   }
   return out;
 }

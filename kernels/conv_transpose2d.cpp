@@ -72,24 +72,24 @@ void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Te
     // oneDNN and the reference write dense pictures.
     const bool detour = x.device().is_cpu() && !y.is_dense();
     const Tensor out = detour ? Tensor::empty_like(y) : y;
-    DLCUDA_DISPATCH(x.device(),
-                    conv_transpose2d_forward(x.raw(), weight.raw(), optional_view(bias), out.raw(), params));
-    if (detour) DLCUDA_DISPATCH_LOOPS(x.device(), copy(out.raw(), y.raw()));
+    DLCUDA_DISPATCH(x.device(), conv_transpose2d_forward, x.raw(), weight.raw(), optional_view(bias),
+                    out.raw(), params);
+    if (detour) DLCUDA_DISPATCH_LOOPS(x.device(), copy, out.raw(), y.raw());
     return;
   }
   const Tensor pixels = to_format(x, MemoryFormat::ChannelsLast), taps = tap_matrix(weight);
   const Tensor rows = Tensor::empty({x.size(0) * x.size(2) * x.size(3), taps.size(1)}, x.dtype(), x.device());
-  DLCUDA_DISPATCH(x.device(),
-                  matmul(pixel_rows(pixels), taps.raw(), TensorView{}, rows.raw(), MatmulParams{}));
-  DLCUDA_DISPATCH_LOOPS(
-      x.device(), spread_taps(rows.raw(), optional_view(bias), y.raw(), weight.size(2), weight.size(3)));
+  DLCUDA_DISPATCH(x.device(), matmul, pixel_rows(pixels), taps.raw(), TensorView{}, rows.raw(),
+                  MatmulParams{});
+  DLCUDA_DISPATCH_LOOPS(x.device(), spread_taps, rows.raw(), optional_view(bias), y.raw(), weight.size(2),
+                        weight.size(3));
 }
 
 /// dy as rows (N H W, KH KW O).
 Tensor tap_rows(const Tensor& dy, const Shape& weight) {
   const std::int64_t taps = weight[2] * weight[3], pixels = dy.size(0) * dy.size(2) * dy.size(3) / taps;
   Tensor rows = Tensor::empty({pixels, taps * dy.size(1)}, dy.dtype(), dy.device());
-  DLCUDA_DISPATCH_LOOPS(dy.device(), gather_taps(dy.raw(), rows.raw(), weight[2], weight[3]));
+  DLCUDA_DISPATCH_LOOPS(dy.device(), gather_taps, dy.raw(), rows.raw(), weight[2], weight[3]);
   return rows;
 }
 
@@ -164,13 +164,13 @@ Tensor conv_transpose2d_backward_data(const Tensor& dy, const Tensor& weight, co
   if (!taps_never_meet(weight.shape(), params) || dy.numel() == 0) {
     Tensor dx = Tensor::empty(x_shape, dy.dtype(), dy.device(), dy.format());
     if (dx.numel() == 0) return dx;
-    DLCUDA_DISPATCH(dy.device(), conv_transpose2d_backward_data(dy.raw(), weight.raw(), dx.raw(), params));
+    DLCUDA_DISPATCH(dy.device(), conv_transpose2d_backward_data, dy.raw(), weight.raw(), dx.raw(), params);
     return dx;
   }
   Tensor dx = Tensor::empty(x_shape, dy.dtype(), dy.device(), MemoryFormat::ChannelsLast);
   const Tensor rows = tap_rows(dy, weight.shape()), taps = tap_matrix(weight);
-  DLCUDA_DISPATCH(dy.device(), matmul(rows.raw(), taps.raw(), TensorView{}, pixel_rows(dx),
-                                      MatmulParams{.transpose_b = true}));
+  DLCUDA_DISPATCH(dy.device(), matmul, rows.raw(), taps.raw(), TensorView{}, pixel_rows(dx),
+                  MatmulParams{.transpose_b = true});
   return to_format(dx, dy.format());
 }
 
@@ -191,13 +191,13 @@ Tensor conv_transpose2d_backward_weight(const Tensor& x, const Tensor& dy, const
     return dw;
   }
   if (!taps_never_meet(weight_shape, params)) {
-    DLCUDA_DISPATCH(x.device(), conv_transpose2d_backward_weight(x.raw(), dy.raw(), dw.raw(), params));
+    DLCUDA_DISPATCH(x.device(), conv_transpose2d_backward_weight, x.raw(), dy.raw(), dw.raw(), params);
     return dw;
   }
   const Tensor pixels = to_format(x, MemoryFormat::ChannelsLast), rows = tap_rows(dy, weight_shape);
   const Tensor taps = Tensor::empty({x.size(1), rows.size(1)}, x.dtype(), x.device());
-  DLCUDA_DISPATCH(x.device(), matmul(pixel_rows(pixels), rows.raw(), TensorView{}, taps.raw(),
-                                     MatmulParams{.transpose_a = true}));
+  DLCUDA_DISPATCH(x.device(), matmul, pixel_rows(pixels), rows.raw(), TensorView{}, taps.raw(),
+                  MatmulParams{.transpose_a = true});
   constexpr int kTapsLast[] = {0, 3, 1, 2};
   return permute(taps.view({weight_shape[0], weight_shape[2], weight_shape[3], weight_shape[1]}), kTapsLast);
 }

@@ -11,7 +11,7 @@ Tensor cast(const Tensor& x, DType dtype) {
   DLCUDA_CHECK(!(x.device().is_cuda() && (x.dtype() == DType::F64 || dtype == DType::F64)), DTypeError,
                "cast: f64 runs on the CPU only; move x with to(Device::cpu()) first");
   Tensor y = Tensor::empty(x.shape(), dtype, x.device(), x.format());
-  DLCUDA_DISPATCH_LOOPS(x.device(), copy(x.raw(), y.raw()));
+  DLCUDA_DISPATCH_LOOPS(x.device(), copy, x.raw(), y.raw());
   return y;
 }
 
@@ -22,7 +22,7 @@ Tensor to_format(const Tensor& x, MemoryFormat format) {
   const bool already = format == MemoryFormat::ChannelsLast ? x.is_channels_last() : x.is_contiguous();
   if (already) return x.with_format(format);
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device(), format);
-  DLCUDA_DISPATCH_LOOPS(x.device(), copy(x.raw(), y.raw()));
+  DLCUDA_DISPATCH_LOOPS(x.device(), copy, x.raw(), y.raw());
   return y;
 }
 

@@ -42,6 +42,15 @@ CrossEntropyViews views_of(const Tensor& logits, const Tensor& labels, const Ten
   return {along_axis(logits, 1), labels.raw(), optional_view(class_weight), log_sum_exp.raw(), totals.raw()};
 }
 
+void check_label_values(const TensorView& labels, std::int64_t classes,
+                        std::optional<std::int64_t> ignore_index) {
+  const auto* label = labels.as<const std::int64_t>();
+  for (std::int64_t row = 0; row < labels.numel(); ++row) {
+    if ((label[row] >= 0 && label[row] < classes) || label[row] == ignore_index) continue;
+    throw_label_fault({classes, row, label[row]});
+  }
+}
+
 }  // namespace
 
 void check_labels(const Tensor& labels, std::int64_t classes,
@@ -49,11 +58,7 @@ void check_labels(const Tensor& labels, std::int64_t classes,
   require_dtype("check_labels", "labels", labels, DType::I64);
   require_device("check_labels", "labels", labels, Device::cpu());
   require_contiguous("check_labels", "labels", labels);
-  const std::int64_t* label = labels.data<std::int64_t>();
-  for (std::int64_t row = 0; row < labels.numel(); ++row) {
-    if ((label[row] >= 0 && label[row] < classes) || label[row] == ignore_index) continue;
-    throw_label_fault({classes, row, label[row]});
-  }
+  capture::call(check_label_values, labels.raw(), classes, ignore_index);
 }
 
 CrossEntropyOutput cross_entropy_forward(const Tensor& logits, const Tensor& labels,
@@ -68,7 +73,7 @@ CrossEntropyOutput cross_entropy_forward(const Tensor& logits, const Tensor& lab
   const auto views = views_of(logits, labels, class_weight, out.log_sum_exp, out.totals);
   Tensor terms = separate ? out.loss : Tensor{};
   if (!separate && device.is_cpu()) terms = Tensor::empty(labels.shape(), dtype, device);
-  DLCUDA_DISPATCH_LOOPS(device, cross_entropy_forward(views, out.loss.raw(), optional_view(terms), params));
+  DLCUDA_DISPATCH_LOOPS(device, cross_entropy_forward, views, out.loss.raw(), optional_view(terms), params);
   return out;
 }
 
@@ -89,7 +94,7 @@ Tensor cross_entropy_backward(const Tensor& dloss, const Tensor& logits, const T
   require("totals", totals, Shape{2});
   Tensor dlogits = Tensor::empty_like(logits);
   const auto views = views_of(logits, labels, class_weight, log_sum_exp, totals);
-  DLCUDA_DISPATCH_LOOPS(logits.device(), cross_entropy_backward(dloss.raw(), views, dlogits.raw(), params));
+  DLCUDA_DISPATCH_LOOPS(logits.device(), cross_entropy_backward, dloss.raw(), views, dlogits.raw(), params);
   return dlogits;
 }
 
@@ -103,8 +108,8 @@ void classification_metrics(const Tensor& logits, const Tensor& labels, const Te
   require_dtype(op, "metrics", metrics, DType::F64);
   require_shape(op, "metrics", metrics, Shape{3});
   require_device(op, "metrics", metrics, logits.device());
-  DLCUDA_DISPATCH_LOOPS(logits.device(),
-                        classification_metrics(logits.raw(), labels.raw(), loss.raw(), metrics.raw()));
+  DLCUDA_DISPATCH_LOOPS(logits.device(), classification_metrics, logits.raw(), labels.raw(), loss.raw(),
+                        metrics.raw());
   metrics.bump_version();
 }
 

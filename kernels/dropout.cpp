@@ -21,7 +21,7 @@ void check(const char* op, const Tensor& x, const DropoutParams& params) {
 Tensor dropout(const Tensor& x, const DropoutParams& params) {
   check("dropout", x, params);
   Tensor y = Tensor::empty_like(x);
-  DLCUDA_DISPATCH_LOOPS(x.device(), dropout(x.raw(), y.raw(), params));
+  DLCUDA_DISPATCH_LOOPS(x.device(), dropout, x.raw(), y.raw(), params);
   return y;
 }
 
@@ -30,7 +30,7 @@ Tensor channel_dropout(const Tensor& x, const DropoutParams& params) {
   DLCUDA_CHECK(x.rank() >= 2, ShapeError, "channel_dropout: x must be (N, C, ...), got shape {}",
                to_string(x.shape()));
   Tensor y = Tensor::empty_like(x);
-  DLCUDA_DISPATCH_LOOPS(x.device(), channel_dropout(along_axis(x, 1), along_axis(y, 1), x.size(0), params));
+  DLCUDA_DISPATCH_LOOPS(x.device(), channel_dropout, along_axis(x, 1), along_axis(y, 1), x.size(0), params);
   return y;
 }
 

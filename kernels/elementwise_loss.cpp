@@ -38,9 +38,8 @@ Tensor element_loss_forward(const Tensor& x, const Tensor& target, const Tensor&
   check("element_loss", x, target, positive_weight, params);
   const bool sum = params.reduction != LossReduction::None;
   Tensor y = sum ? Tensor::empty(Shape{}, scalar_dtype(x), x.device()) : Tensor::empty_like(x);
-  DLCUDA_DISPATCH_LOOPS(
-      x.device(), element_loss_forward(x.raw(), target.raw(), optional_view(positive_weight), y.raw(), sum,
-                                       divisor_of(x, params), params));
+  DLCUDA_DISPATCH_LOOPS(x.device(), element_loss_forward, x.raw(), target.raw(),
+                        optional_view(positive_weight), y.raw(), sum, divisor_of(x, params), params);
   return y;
 }
 
@@ -57,9 +56,8 @@ Tensor element_loss_backward(const Tensor& dy, const Tensor& x, const Tensor& ta
     require_like(op, "dy", dy, "x", x);
   }
   Tensor dx = Tensor::empty_like(x);
-  DLCUDA_DISPATCH_LOOPS(x.device(),
-                        element_loss_backward(dy.raw(), x.raw(), target.raw(), optional_view(positive_weight),
-                                              dx.raw(), sum, divisor_of(x, params), params));
+  DLCUDA_DISPATCH_LOOPS(x.device(), element_loss_backward, dy.raw(), x.raw(), target.raw(),
+                        optional_view(positive_weight), dx.raw(), sum, divisor_of(x, params), params);
   return dx;
 }
 

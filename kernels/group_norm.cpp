@@ -45,9 +45,8 @@ GroupNormOutput group_norm_forward(const Tensor& x, std::int64_t groups, const T
   const Shape each{x.size(0), groups};
   GroupNormOutput out{Tensor::empty_like(x), Tensor::empty(each, statistics_dtype(x), x.device()),
                       Tensor::empty(each, statistics_dtype(x), x.device())};
-  DLCUDA_DISPATCH_LOOPS(
-      x.device(), group_norm_forward(x.raw(), optional_view(weight), optional_view(bias), out.y.raw(),
-                                     out.mean.raw(), out.inverse_std.raw(), layout_of(x, groups), epsilon));
+  DLCUDA_DISPATCH_LOOPS(x.device(), group_norm_forward, x.raw(), optional_view(weight), optional_view(bias),
+                        out.y.raw(), out.mean.raw(), out.inverse_std.raw(), layout_of(x, groups), epsilon);
   return out;
 }
 
@@ -67,12 +66,10 @@ GroupNormGradients group_norm_backward(const Tensor& dy, const Tensor& x, const 
   const DType dtype = statistics_dtype(x);
   GroupNormGradients gradients{Tensor::empty_like(x), Tensor::empty(channels, dtype, x.device()),
                                Tensor::empty(channels, dtype, x.device())};
-  DLCUDA_DISPATCH_LOOPS(x.device(),
-                        group_norm_backward_data(dy.raw(), x.raw(), optional_view(weight), mean.raw(),
-                                                 inverse_std.raw(), gradients.x.raw(), layout));
-  DLCUDA_DISPATCH_LOOPS(x.device(),
-                        group_norm_backward_parameters(dy.raw(), x.raw(), mean.raw(), inverse_std.raw(),
-                                                       gradients.weight.raw(), gradients.bias.raw(), layout));
+  DLCUDA_DISPATCH_LOOPS(x.device(), group_norm_backward_data, dy.raw(), x.raw(), optional_view(weight),
+                        mean.raw(), inverse_std.raw(), gradients.x.raw(), layout);
+  DLCUDA_DISPATCH_LOOPS(x.device(), group_norm_backward_parameters, dy.raw(), x.raw(), mean.raw(),
+                        inverse_std.raw(), gradients.weight.raw(), gradients.bias.raw(), layout);
   return gradients;
 }
 

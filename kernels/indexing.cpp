@@ -9,15 +9,18 @@
 namespace dlcuda::kernels {
 namespace {
 
-/// On the CPU: every index is in range. (On CUDA the kernels see to it.)
-void check_range(const char* op, const Tensor& index, std::int64_t extent) {
-  if (!index.device().is_cpu()) return;
-  const std::int64_t* values = index.data<std::int64_t>();
+void check_index_values(const char* op, const TensorView& index, std::int64_t extent) {
+  const auto* values = index.as<const std::int64_t>();
   for (std::int64_t i = 0; i < index.numel(); ++i) {
     DLCUDA_CHECK(values[i] >= 0 && values[i] < extent, ArgumentError,
                  "{}: index {} at position {} is out of range; expected 0 to {}", op, values[i], i,
                  extent - 1);
   }
+}
+
+/// On the CPU: every index is in range. (On CUDA the kernels see to it.)
+void check_range(const char* op, const Tensor& index, std::int64_t extent) {
+  if (index.device().is_cpu()) capture::call(check_index_values, op, index.raw(), extent);
 }
 
 void check_data(const char* op, const char* name, const Tensor& x, const Tensor& index, bool shared) {
@@ -64,8 +67,8 @@ Tensor forward(const char* op, const Tensor& x, int axis, const Tensor& index, b
   const bool last = format == MemoryFormat::ChannelsLast;
   Tensor y = Tensor::empty(with_extent(from.shape(), along, index.size(shared ? 0 : along)), x.dtype(),
                            x.device(), format);
-  DLCUDA_DISPATCH_LOOPS(
-      x.device(), gather(along_axis(from, along, last), index.raw(), along_axis(y, along, last), shared));
+  DLCUDA_DISPATCH_LOOPS(x.device(), gather, along_axis(from, along, last), index.raw(),
+                        along_axis(y, along, last), shared);
   return y;
 }
 
@@ -84,8 +87,8 @@ Tensor backward(const char* op, const Tensor& dy, const Shape& x_shape, int axis
   const bool last = format == MemoryFormat::ChannelsLast;
   Tensor dx = Tensor::empty(part, dy.dtype(), dy.device(), format);
   dx.zero();
-  DLCUDA_DISPATCH_LOOPS(dy.device(), gather_backward(along_axis(dy, along, last), index.raw(),
-                                                     along_axis(dx, along, last), shared, skip));
+  DLCUDA_DISPATCH_LOOPS(dy.device(), gather_backward, along_axis(dy, along, last), index.raw(),
+                        along_axis(dx, along, last), shared, skip);
   return fitted(dx, x_shape);
 }
 
@@ -116,7 +119,7 @@ Tensor one_hot(const Tensor& labels, std::int64_t classes, DType dtype) {
   std::vector<std::int64_t> extents(labels.shape().extents().begin(), labels.shape().extents().end());
   extents.push_back(classes);
   Tensor y = Tensor::empty(Shape(std::span<const std::int64_t>(extents)), dtype, labels.device());
-  DLCUDA_DISPATCH_LOOPS(labels.device(), one_hot(labels.raw(), y.raw()));
+  DLCUDA_DISPATCH_LOOPS(labels.device(), one_hot, labels.raw(), y.raw());
   return y;
 }
 

@@ -53,7 +53,7 @@ TensorView split_axis(const TensorView& view, int axis, std::int64_t inner) {
 }
 
 void copy_view(Device device, const TensorView& from, const TensorView& to) {
-  if (to.numel() > 0) DLCUDA_DISPATCH_LOOPS(device, copy(from, to));
+  if (to.numel() > 0) DLCUDA_DISPATCH_LOOPS(device, copy, from, to);
 }
 
 /// Like x in everything but the shape.

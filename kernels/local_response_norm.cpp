@@ -22,7 +22,7 @@ void check(const char* op, const char* name, const Tensor& x, const LocalRespons
 Tensor local_response_norm_forward(const Tensor& x, const LocalResponseNormParams& params) {
   check("local_response_norm", "x", x, params);
   Tensor y = Tensor::empty_like(x);
-  DLCUDA_DISPATCH_LOOPS(x.device(), local_response_norm_forward(along_axis(x, 1), along_axis(y, 1), params));
+  DLCUDA_DISPATCH_LOOPS(x.device(), local_response_norm_forward, along_axis(x, 1), along_axis(y, 1), params);
   return y;
 }
 
@@ -31,8 +31,8 @@ Tensor local_response_norm_backward(const Tensor& dy, const Tensor& x,
   check("local_response_norm_backward", "x", x, params);
   require_like("local_response_norm_backward", "dy", dy, "x", x);
   Tensor dx = Tensor::empty_like(x);
-  DLCUDA_DISPATCH_LOOPS(x.device(), local_response_norm_backward(along_axis(dy, 1), along_axis(x, 1),
-                                                                 along_axis(dx, 1), params));
+  DLCUDA_DISPATCH_LOOPS(x.device(), local_response_norm_backward, along_axis(dy, 1), along_axis(x, 1),
+                        along_axis(dx, 1), params);
   return dx;
 }
 

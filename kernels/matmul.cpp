@@ -64,7 +64,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, const Tensor& bias, const Matmul
   }
   Tensor out = Tensor::empty(a.rank() == 3 ? Shape{a.size(0), m, n} : Shape{m, n}, a.dtype(), a.device());
   if (out.numel() > 0) {
-    DLCUDA_DISPATCH(a.device(), matmul(a.raw(), b.raw(), optional_view(bias), out.raw(), params));
+    DLCUDA_DISPATCH(a.device(), matmul, a.raw(), b.raw(), optional_view(bias), out.raw(), params);
   }
   return out;
 }
@@ -78,7 +78,7 @@ Tensor gram_matrix_forward(const Tensor& x) {
   Tensor y = Tensor::empty({x.size(0), x.size(1), x.size(1)}, x.dtype(), x.device());
   if (y.numel() > 0) {
     const MatmulParams params{.transpose_a = transposed, .transpose_b = !transposed};
-    DLCUDA_DISPATCH(x.device(), matmul(matrices, matrices, TensorView{}, y.raw(), params));
+    DLCUDA_DISPATCH(x.device(), matmul, matrices, matrices, TensorView{}, y.raw(), params);
   }
   return y;
 }
@@ -96,9 +96,9 @@ Tensor gram_matrix_backward(const Tensor& dy, const Tensor& x) {
   const auto [matrices, transposed] = sample_matrices(x);
   const TensorView out = sample_matrices(dx).view;
   if (transposed) {
-    DLCUDA_DISPATCH(x.device(), matmul(matrices, both.raw(), TensorView{}, out, MatmulParams{}));
+    DLCUDA_DISPATCH(x.device(), matmul, matrices, both.raw(), TensorView{}, out, MatmulParams{});
   } else {
-    DLCUDA_DISPATCH(x.device(), matmul(both.raw(), matrices, TensorView{}, out, MatmulParams{}));
+    DLCUDA_DISPATCH(x.device(), matmul, both.raw(), matrices, TensorView{}, out, MatmulParams{});
   }
   return dx;
 }

@@ -27,8 +27,8 @@ NmsOutput nms(const Tensor& boxes, const Tensor& scores, const Tensor& classes, 
 
   NmsOutput out{Tensor::empty(Shape{boxes.size(0), params.most}, DType::I64, boxes.device()),
                 Tensor::empty(Shape{boxes.size(0)}, DType::I32, boxes.device())};
-  DLCUDA_DISPATCH(boxes.device(), nms(boxes.raw(), scores.raw(), optional_view(classes), out.indices.raw(),
-                                      out.count.raw(), params));
+  DLCUDA_DISPATCH(boxes.device(), nms, boxes.raw(), scores.raw(), optional_view(classes), out.indices.raw(),
+                  out.count.raw(), params);
   return out;
 }
 

@@ -72,7 +72,7 @@ namespace {
 Tensor average(const char* op, const Tensor& x, const Shape& shape, const PoolGeometry& pool) {
   require_input(op, "x", x);
   Tensor y = Tensor::empty(shape, x.dtype(), x.device(), x.format());
-  DLCUDA_DISPATCH_LOOPS(x.device(), avg_pool2d_forward(x.raw(), y.raw(), pool));
+  DLCUDA_DISPATCH_LOOPS(x.device(), avg_pool2d_forward, x.raw(), y.raw(), pool);
   return y;
 }
 
@@ -81,7 +81,7 @@ Tensor average_backward(const char* op, const Tensor& dy, const Shape& x_shape, 
   require_input(op, "dy", dy);
   require_shape(op, "dy", dy, y_shape);
   Tensor dx = Tensor::empty(x_shape, dy.dtype(), dy.device(), dy.format());
-  DLCUDA_DISPATCH_LOOPS(dy.device(), avg_pool2d_backward(dy.raw(), dx.raw(), pool));
+  DLCUDA_DISPATCH_LOOPS(dy.device(), avg_pool2d_backward, dy.raw(), dx.raw(), pool);
   return dx;
 }
 
@@ -92,7 +92,7 @@ MaxPool2dOutput maximum(const char* op, const Tensor& x, const Shape& shape, con
                to_string(x.shape()));
   MaxPool2dOutput out{Tensor::empty(shape, x.dtype(), x.device(), x.format()),
                       Tensor::empty(shape, DType::I32, x.device(), x.format())};
-  DLCUDA_DISPATCH_LOOPS(x.device(), max_pool2d_forward(x.raw(), out.y.raw(), out.indices.raw(), pool));
+  DLCUDA_DISPATCH_LOOPS(x.device(), max_pool2d_forward, x.raw(), out.y.raw(), out.indices.raw(), pool);
   return out;
 }
 
@@ -107,7 +107,7 @@ Tensor maximum_backward(const char* op, const Tensor& dy, const Tensor& indices,
                "{}: indices are {} and dy is {}; convert one with kernels::to_format", op,
                to_string(indices.format()), to_string(dy.format()));
   Tensor dx = Tensor::empty(x_shape, dy.dtype(), dy.device(), dy.format());
-  DLCUDA_DISPATCH_LOOPS(dy.device(), max_pool2d_backward(dy.raw(), indices.raw(), dx.raw(), pool));
+  DLCUDA_DISPATCH_LOOPS(dy.device(), max_pool2d_backward, dy.raw(), indices.raw(), dx.raw(), pool);
   return dx;
 }
 

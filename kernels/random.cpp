@@ -81,7 +81,7 @@ void manual_seed(std::uint64_t seed) {
 
 void fill_uniform(Tensor& x, double low, double high, const RandomCall& call) {
   check("fill_uniform", x, call);
-  DLCUDA_DISPATCH_LOOPS(x.device(), fill_uniform(x.raw(), low, high, call));
+  DLCUDA_DISPATCH_LOOPS(x.device(), fill_uniform, x.raw(), low, high, call);
   x.bump_version();
 }
 
@@ -89,7 +89,7 @@ void fill_normal(Tensor& x, double mean, double deviation, const RandomCall& cal
   check("fill_normal", x, call);
   DLCUDA_CHECK(deviation >= 0, ArgumentError, "fill_normal: the deviation must not be negative, got {}",
                deviation);
-  DLCUDA_DISPATCH_LOOPS(x.device(), fill_normal(x.raw(), mean, deviation, call));
+  DLCUDA_DISPATCH_LOOPS(x.device(), fill_normal, x.raw(), mean, deviation, call);
   x.bump_version();
 }
 

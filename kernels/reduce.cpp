@@ -110,7 +110,7 @@ Tensor reduce(const Tensor& x, Reduction reduction, std::span<const int> axes, b
     out.rank = 2;
     out.shape[0] = middle.shape[0];
     out.shape[1] = middle.shape[2];
-    DLCUDA_DISPATCH_LOOPS(x.device(), reduce(middle, out, reduction));
+    DLCUDA_DISPATCH_LOOPS(x.device(), reduce, middle, out, reduction);
   }
   return keep ? y.view(shape_of(kept)) : y;
 }
@@ -172,7 +172,7 @@ Tensor arg(const char* op, const Tensor& x, int axis, bool smallest) {
     source = permute(source, same);
   }
   TensorView out = y.raw();
-  DLCUDA_DISPATCH_LOOPS(x.device(), argmax(along_axis(source, along), out, smallest));
+  DLCUDA_DISPATCH_LOOPS(x.device(), argmax, along_axis(source, along), out, smallest);
   return y;
 }
 

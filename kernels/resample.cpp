@@ -8,6 +8,9 @@
 namespace dlcuda::kernels {
 namespace {
 
+/// Padding above and to the left.
+using Before = std::array<std::int64_t, 2>;
+
 void require_picture(const char* op, const char* name, const Tensor& x) {
   require_floating(op, name, x);
   require_rank(op, name, x, 4);
@@ -57,7 +60,7 @@ std::array<std::int64_t, 2> scaled_size(const Shape& x, std::array<double, 2> sc
 Tensor resize(const Tensor& x, std::array<std::int64_t, 2> size, Resample mode) {
   require_picture("resize", "x", x);
   Tensor y = Tensor::empty(resized_shape("resize", x.shape(), size, mode), x.dtype(), x.device(), x.format());
-  DLCUDA_DISPATCH_LOOPS(x.device(), resample_forward(x.raw(), y.raw(), mode, {0, 0}));
+  DLCUDA_DISPATCH_LOOPS(x.device(), resample_forward, x.raw(), y.raw(), mode, Before{0, 0});
   return y;
 }
 
@@ -68,7 +71,7 @@ Tensor resize_backward(const Tensor& dy, const Shape& x_shape, Resample mode) {
                to_string(x_shape));
   require_shape(op, "dy", dy, resized_shape(op, x_shape, {dy.size(2), dy.size(3)}, mode));
   Tensor dx = Tensor::empty(x_shape, dy.dtype(), dy.device(), dy.format());
-  DLCUDA_DISPATCH_LOOPS(dy.device(), resample_backward(dy.raw(), dx.raw(), mode, {0, 0}));
+  DLCUDA_DISPATCH_LOOPS(dy.device(), resample_backward, dy.raw(), dx.raw(), mode, Before{0, 0});
   return dx;
 }
 
@@ -76,8 +79,8 @@ Tensor pad_reflect(const Tensor& x, std::array<std::int64_t, 4> padding) {
   require_picture("pad_reflect", "x", x);
   Tensor y =
       Tensor::empty(padded_shape("pad_reflect", x.shape(), padding), x.dtype(), x.device(), x.format());
-  DLCUDA_DISPATCH_LOOPS(x.device(),
-                        resample_forward(x.raw(), y.raw(), Resample::Reflect, {padding[0], padding[1]}));
+  DLCUDA_DISPATCH_LOOPS(x.device(), resample_forward, x.raw(), y.raw(), Resample::Reflect,
+                        Before{padding[0], padding[1]});
   return y;
 }
 
@@ -88,8 +91,8 @@ Tensor pad_reflect_backward(const Tensor& dy, const Shape& x_shape, std::array<s
                to_string(x_shape));
   require_shape(op, "dy", dy, padded_shape(op, x_shape, padding));
   Tensor dx = Tensor::empty(x_shape, dy.dtype(), dy.device(), dy.format());
-  DLCUDA_DISPATCH_LOOPS(dy.device(),
-                        resample_backward(dy.raw(), dx.raw(), Resample::Reflect, {padding[0], padding[1]}));
+  DLCUDA_DISPATCH_LOOPS(dy.device(), resample_backward, dy.raw(), dx.raw(), Resample::Reflect,
+                        Before{padding[0], padding[1]});
   return dx;
 }
 

@@ -11,7 +11,7 @@ Tensor forward(const char* op, const Tensor& x, int axis, bool log) {
   require_dense(op, "x", x);
   const int along = checked_axis(op, x, axis);
   Tensor y = Tensor::empty_like(x);
-  DLCUDA_DISPATCH_LOOPS(x.device(), softmax_forward(along_axis(x, along), along_axis(y, along), log));
+  DLCUDA_DISPATCH_LOOPS(x.device(), softmax_forward, along_axis(x, along), along_axis(y, along), log);
   return y;
 }
 
@@ -21,8 +21,8 @@ Tensor backward(const char* op, const Tensor& dy, const Tensor& y, int axis, boo
   require_like(op, "y", y, "dy", dy);
   const int along = checked_axis(op, dy, axis);
   Tensor dx = Tensor::empty_like(dy);
-  DLCUDA_DISPATCH_LOOPS(
-      dy.device(), softmax_backward(along_axis(dy, along), along_axis(y, along), along_axis(dx, along), log));
+  DLCUDA_DISPATCH_LOOPS(dy.device(), softmax_backward, along_axis(dy, along), along_axis(y, along),
+                        along_axis(dx, along), log);
   return dx;
 }
 

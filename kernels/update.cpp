@@ -52,20 +52,20 @@ void check(const char* op, std::span<const UpdateTensors> tensors, int states, c
 void sgd_update(Device device, std::span<const UpdateTensors> tensors, const Tensor& lr,
                 const SgdParams& params) {
   check("sgd_update", tensors, params.momentum != 0 ? 1 : 0, lr, device);
-  if (!tensors.empty()) DLCUDA_DISPATCH_LOOPS(device, sgd_update(tensors, lr.raw(), params));
+  if (!tensors.empty()) DLCUDA_DISPATCH_LOOPS(device, sgd_update, tensors, lr.raw(), params);
 }
 
 void rmsprop_update(Device device, std::span<const UpdateTensors> tensors, const Tensor& lr,
                     const RmsPropParams& params) {
   check("rmsprop_update", tensors, params.momentum != 0 ? 2 : 1, lr, device);
-  if (!tensors.empty()) DLCUDA_DISPATCH_LOOPS(device, rmsprop_update(tensors, lr.raw(), params));
+  if (!tensors.empty()) DLCUDA_DISPATCH_LOOPS(device, rmsprop_update, tensors, lr.raw(), params);
 }
 
 void adam_update(Device device, std::span<const UpdateTensors> tensors, const Tensor& lr, Tensor& step,
                  const AdamParams& params) {
   check("adam_update", tensors, 2, lr, device);
   require_scalar("adam_update", "step", step, DType::I64, device);
-  DLCUDA_DISPATCH_LOOPS(device, adam_update(tensors, lr.raw(), step.raw(), params));
+  DLCUDA_DISPATCH_LOOPS(device, adam_update, tensors, lr.raw(), step.raw(), params);
   step.bump_version();
 }
 

@@ -25,8 +25,8 @@ YoloPredictions yolo_decode(const Tensor& raw, const Tensor& anchors, std::int64
   YoloPredictions out{Tensor::empty(Shape{n, k, 4}, raw.dtype(), raw.device()),
                       Tensor::empty(Shape{n, k}, raw.dtype(), raw.device()),
                       Tensor::empty(Shape{n, k, classes}, raw.dtype(), raw.device())};
-  DLCUDA_DISPATCH_LOOPS(raw.device(), yolo_decode(raw.raw(), anchors.raw(), out.boxes.raw(),
-                                                  out.objectness.raw(), out.probabilities.raw()));
+  DLCUDA_DISPATCH_LOOPS(raw.device(), yolo_decode, raw.raw(), anchors.raw(), out.boxes.raw(),
+                        out.objectness.raw(), out.probabilities.raw());
   return out;
 }
 

@@ -94,7 +94,7 @@ void conv2d_forward(const TensorView& x, const TensorView& weight, const TensorV
   if (x.dtype == DType::F64) return reference::conv2d_forward(x, weight, bias, y, params);
   if (planes_apply(x, weight, y, params)) {
     const Tensor scratch = planes_memory(x, weight, params);
-    DLCUDA_CALL_LOOPS(, planes_forward(x, weight, bias, y, params, scratch.data<float>(), num_threads()))
+    DLCUDA_BEST_LOOP(planes_forward)(x, weight, bias, y, params, scratch.data<float>(), num_threads());
     return;
   }
   if (!runs_in_onednn(x.dtype)) {
@@ -128,7 +128,7 @@ void conv2d_backward_data(const TensorView& dy, const TensorView& weight, const 
   if (dy.dtype == DType::F64) return reference::conv2d_backward_data(dy, weight, dx, params);
   if (planes_apply(dx, weight, dy, params)) {
     const Tensor scratch = planes_memory(dx, weight, params);
-    DLCUDA_CALL_LOOPS(, planes_backward_data(dy, weight, dx, params, scratch.data<float>(), num_threads()))
+    DLCUDA_BEST_LOOP(planes_backward_data)(dy, weight, dx, params, scratch.data<float>(), num_threads());
     return;
   }
   if (!runs_in_onednn(dy.dtype)) {
@@ -164,7 +164,7 @@ void conv2d_backward_weight(const TensorView& x, const TensorView& dy, const Ten
   if (x.dtype == DType::F64) return reference::conv2d_backward_weight(x, dy, dw, db, params);
   if (planes_apply(x, dw, dy, params)) {
     const Tensor scratch = planes_memory(x, dw, params);
-    DLCUDA_CALL_LOOPS(, planes_backward_weight(x, dy, dw, db, params, scratch.data<float>(), num_threads()))
+    DLCUDA_BEST_LOOP(planes_backward_weight)(x, dy, dw, db, params, scratch.data<float>(), num_threads());
     return;
   }
   if (!runs_in_onednn(x.dtype)) {

@@ -20,7 +20,7 @@ Conv2dParams convolution(const ConvTranspose2dParams& p) {
 void conv_transpose2d_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,
                               const TensorView& y, const ConvTranspose2dParams& params) {
   conv2d_backward_data(x, weight, y, convolution(params));
-  if (bias.data) DLCUDA_CALL_LOOPS(, bias_add(y, bias, y))
+  if (bias.data) DLCUDA_BEST_LOOP(bias_add)(y, bias, y);
 }
 
 void conv_transpose2d_backward_data(const TensorView& dy, const TensorView& weight, const TensorView& dx,

@@ -93,12 +93,10 @@ Tensor onednn_to_f32(const TensorView& view) {
   const bool channels_last = view.rank == 4 && view.strides[1] == 1 && view.strides[3] == view.shape[1];
   const Tensor result = Tensor::empty(shape, DType::F32, Device::cpu(),
                                       channels_last ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous);
-  DLCUDA_DISPATCH_LOOPS(Device::cpu(), copy(view, result.raw()));
+  DLCUDA_BEST_LOOP(copy)(view, result.raw());
   return result;
 }
 
-void onednn_from_f32(const Tensor& from, const TensorView& to) {
-  DLCUDA_DISPATCH_LOOPS(Device::cpu(), copy(from.raw(), to));
-}
+void onednn_from_f32(const Tensor& from, const TensorView& to) { DLCUDA_BEST_LOOP(copy)(from.raw(), to); }
 
 }  // namespace dlcuda::kernels::cpu
