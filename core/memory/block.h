@@ -24,6 +24,7 @@ struct Segment {
   std::byte* base = nullptr;
   std::size_t bytes = 0;
   bool small = false;
+  bool kept = true;  // in the cache once it is free; not where the allocator passes requests through
   Arena* arena = nullptr;
   Block* first = nullptr;  // the block at `base`: merging keeps the lower block
   Segment* previous = nullptr;
@@ -124,15 +125,17 @@ class FreeLists {
   std::array<std::array<Block*, kSlots>, kLevels> heads_{};
 };
 
-/// What belongs to one stream: a block is reused there without waiting, because the stream itself keeps the
-/// order.
+/// What belongs to one stream, inside or outside a private pool: a block is reused there without waiting,
+/// because the stream itself keeps the order.
 struct Arena {
   /// Names the stream without owning it: what the arena caches must not keep a stream from going back to its
   /// pool.
-  explicit Arena(const Stream& of) : stream(Stream::borrow(of.device(), of.native())) {}
+  Arena(const Stream& of, std::uint64_t of_pool)
+      : stream(Stream::borrow(of.device(), of.native())), pool(of_pool) {}
   FreeLists& free(bool small_blocks) { return small_blocks ? small : large; }
 
   Stream stream;
+  std::uint64_t pool;  // 0: no private one
   FreeLists small, large;
   std::size_t segments = 0;
 };

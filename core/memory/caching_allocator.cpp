@@ -26,6 +26,10 @@
 // stays deferred until the event has happened. Later calls look at the events in passing. The CPU's stream
 // has nothing pending, ever.
 //
+// Pools. A recorded step writes to the same addresses at each replay, whoever may hold them by then. What it
+// allocates while it is recorded therefore comes from a private pool: arenas of its own, which nobody else
+// takes from and no flush empties.
+//
 // When the resource is exhausted, or the limit reached: wait for all deferred blocks, look again whether one
 // of them serves; else give all wholly free segments back, and ask the resource once more, now for no more
 // than the request needs (2 MiB granularity instead of 20 MiB). If that fails too, OutOfMemoryError says who
@@ -47,6 +51,7 @@
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/memory/block.h"
 #include "dlcuda/core/memory/pointer_table.h"
+#include "dlcuda/core/memory/pool.h"
 
 namespace dlcuda {
 
@@ -73,6 +78,10 @@ constexpr std::size_t kSplitLargeAbove = kMiB;
 constexpr std::size_t kMaxRequest = std::size_t(1) << 47;
 constexpr std::size_t kNamedTags = 5;
 
+/// The private pool that this thread allocates from.
+thread_local const CachingAllocator* pool_allocator = nullptr;
+thread_local std::uint64_t pool_id = 0;
+
 constexpr std::size_t round_up(std::size_t bytes, std::size_t multiple) {
   return (bytes + multiple - 1) / multiple * multiple;
 }
@@ -84,14 +93,15 @@ struct Plan {
   std::size_t segment;           // bytes to ask the resource for
   std::size_t smallest_segment;  // the same when memory is short
   bool small;
+  bool kept;  // whether the block goes back to the cache
 };
 
 Plan plan_for(std::size_t bytes, bool pass_through) {
-  if (pass_through) return {bytes, bytes, bytes, bytes, bytes <= kSmallRequest};
+  if (pass_through) return {bytes, bytes, bytes, bytes, bytes <= kSmallRequest, false};
   const std::size_t block = round_up(bytes, kRounding);
-  if (block <= kSmallRequest) return {bytes, block, kSmallSegment, kSmallSegment, true};
+  if (block <= kSmallRequest) return {bytes, block, kSmallSegment, kSmallSegment, true, true};
   const std::size_t exact = round_up(block, kLargeGranularity);
-  return {bytes, block, block < kMediumRequest ? kMediumSegment : exact, exact, false};
+  return {bytes, block, block < kMediumRequest ? kMediumSegment : exact, exact, false, true};
 }
 
 /// Blocks linked through `previous` and `next`, in the order of their coming.
@@ -123,10 +133,13 @@ class CachingAllocator::Impl {
       : upstream_(upstream), options_(options), events_(events != nullptr ? *events : own_events_) {}
   ~Impl();
 
-  void* allocate(std::size_t bytes, const Stream& stream);
+  void* allocate(std::size_t bytes, const Stream& stream, std::uint64_t pool);
   void deallocate(void* pointer) noexcept;
   void record_stream(void* pointer, const Stream& stream);
   void empty_cache();
+  std::uint64_t make_pool();
+  void end_pool(std::uint64_t pool) noexcept;
+  std::size_t reserved_in(std::uint64_t pool) const;
   std::vector<MemoryTagUse> tags() const;
   std::string snapshot() const;
 
@@ -136,15 +149,16 @@ class CachingAllocator::Impl {
   MemoryStats stats_;
 
  private:
-  Arena& arena_for(const Stream& stream);
+  Arena& arena_for(const Stream& stream, std::uint64_t pool);
   void set_bookkeeping_aside(std::uint32_t tag);
   Block* find_free(Arena& arena, const Plan& plan) noexcept;
-  Block* new_segment(Arena& arena, std::size_t bytes, bool small);
+  Block* new_segment(Arena& arena, std::size_t bytes, const Plan& plan);
   Block* grow(Arena& arena, const Plan& plan, MemoryTag tag);
   void* hand_out(Block* block, const Plan& plan, std::uint32_t tag) noexcept;
   void take_back(Block* block) noexcept;
   void absorb_higher(Block* block) noexcept;
   void release_segment(Segment* segment) noexcept;
+  void move_segments(Arena& from, Arena& to) noexcept;
   void release_cached() noexcept;
   void defer(Block* block) noexcept;
   void end_deferral(Block* block) noexcept;
@@ -175,6 +189,7 @@ class CachingAllocator::Impl {
   StreamEventSource own_events_;
   EventSource& events_;
   std::vector<std::unique_ptr<Arena>> arenas_;
+  std::uint64_t pools_ = 0;  // made so far
   Segment* segments_ = nullptr;
   PointerTable held_;
   BlockQueue deferred_;
@@ -193,25 +208,26 @@ CachingAllocator::Impl::~Impl() {
   while (segments_ != nullptr) release_segment(segments_);
 }
 
-void* CachingAllocator::Impl::allocate(std::size_t bytes, const Stream& stream) {
+void* CachingAllocator::Impl::allocate(std::size_t bytes, const Stream& stream, std::uint64_t pool) {
   if (bytes == 0) return nullptr;
   const MemoryTag tag = current_memory_tag();
   const std::lock_guard lock(mutex_);
-  if (bytes > kMaxRequest) throw_out_of_memory({bytes, bytes, bytes, bytes, false}, tag);
-  if (deferred_.front() != nullptr) process_events();
-  const Plan plan = plan_for(bytes, options_.pass_through);
+  if (bytes > kMaxRequest) throw_out_of_memory({bytes, bytes, bytes, bytes, false, false}, tag);
+  // A thread that records a step must not ask for events: the driver forbids it.
+  if (deferred_.front() != nullptr && pool == 0) process_events();
+  const Plan plan = plan_for(bytes, options_.pass_through && pool == 0);
   set_bookkeeping_aside(tag.id());
-  Arena& arena = arena_for(stream);
-  Block* block = find_free(arena, plan);
+  Arena& arena = arena_for(stream, pool);
+  Block* block = plan.kept ? find_free(arena, plan) : nullptr;
   if (block == nullptr) block = grow(arena, plan, tag);
   return hand_out(block, plan, tag.id());
 }
 
-Arena& CachingAllocator::Impl::arena_for(const Stream& stream) {
+Arena& CachingAllocator::Impl::arena_for(const Stream& stream, std::uint64_t pool) {
   for (const auto& arena : arenas_) {
-    if (arena->stream == stream) return *arena;
+    if (arena->pool == pool && arena->stream == stream) return *arena;
   }
-  return *arenas_.emplace_back(std::make_unique<Arena>(stream));
+  return *arenas_.emplace_back(std::make_unique<Arena>(stream, pool));
 }
 
 // An allocation needs at most one block for a new segment and one for what is cut off.
@@ -234,7 +250,7 @@ Block* CachingAllocator::Impl::find_free(Arena& arena, const Plan& plan) noexcep
 }
 
 // A free block on no list, or nullptr when the resource or the limit refuses.
-Block* CachingAllocator::Impl::new_segment(Arena& arena, std::size_t bytes, bool small) {
+Block* CachingAllocator::Impl::new_segment(Arena& arena, std::size_t bytes, const Plan& plan) {
   const std::size_t reserved = stats_.total.reserved.current;
   if (bytes > options_.limit || reserved > options_.limit - bytes) return nullptr;
   auto segment = std::make_unique<Segment>();
@@ -251,11 +267,11 @@ Block* CachingAllocator::Impl::new_segment(Arena& arena, std::size_t bytes, bool
   block->pointer = static_cast<std::byte*>(base);
   block->bytes = bytes;
   block->state = BlockState::Free;
-  *segment = {block->pointer, bytes, small, &arena, block, nullptr, segments_};
+  *segment = {block->pointer, bytes, plan.small, plan.kept, &arena, block, nullptr, segments_};
   if (segments_ != nullptr) segments_->previous = segment.get();
   segments_ = segment.release();
   ++arena.segments;
-  count(small, [&](MemoryUse& use) {
+  count(plan.small, [&](MemoryUse& use) {
     use.reserved.add(bytes);
     use.segments.add(1);
   });
@@ -263,12 +279,14 @@ Block* CachingAllocator::Impl::new_segment(Arena& arena, std::size_t bytes, bool
 }
 
 Block* CachingAllocator::Impl::grow(Arena& arena, const Plan& plan, MemoryTag tag) {
-  if (Block* block = new_segment(arena, plan.segment, plan.small)) return block;
-  wait_for_deferred();
-  if (Block* block = find_free(arena, plan)) return block;
+  if (Block* block = new_segment(arena, plan.segment, plan)) return block;
+  if (arena.pool == 0) {
+    wait_for_deferred();
+    if (Block* block = plan.kept ? find_free(arena, plan) : nullptr) return block;
+  }
   ++stats_.flushes;
   release_cached();
-  if (Block* block = new_segment(arena, plan.smallest_segment, plan.small)) return block;
+  if (Block* block = new_segment(arena, plan.smallest_segment, plan)) return block;
   throw_out_of_memory(plan, tag);
 }
 
@@ -327,7 +345,7 @@ void CachingAllocator::Impl::take_back(Block* block) noexcept {
   });
   block->state = BlockState::Free;
   block->requested = 0;
-  if (options_.pass_through) return release_segment(segment);
+  if (!segment->kept) return release_segment(segment);
 
   FreeLists& lists = segment->arena->free(segment->small);
   if (Block* higher = block->higher; higher != nullptr && higher->state == BlockState::Free) {
@@ -373,7 +391,8 @@ void CachingAllocator::Impl::release_segment(Segment* segment) noexcept {
 void CachingAllocator::Impl::release_cached() noexcept {
   for (Segment* segment = segments_; segment != nullptr;) {
     Segment* next = segment->next;
-    if (segment->first->state == BlockState::Free && segment->first->bytes == segment->bytes) {
+    if (segment->arena->pool == 0 && segment->first->state == BlockState::Free &&
+        segment->first->bytes == segment->bytes) {
       segment->arena->free(segment->small).remove(segment->first);
       release_segment(segment);
     }
@@ -471,6 +490,50 @@ void CachingAllocator::Impl::empty_cache() {
   std::erase_if(arenas_, [](const auto& arena) { return arena->segments == 0; });
 }
 
+std::uint64_t CachingAllocator::Impl::make_pool() {
+  const std::lock_guard lock(mutex_);
+  return ++pools_;
+}
+
+void CachingAllocator::Impl::end_pool(std::uint64_t pool) noexcept {
+  const std::lock_guard lock(mutex_);
+  for (const auto& from : arenas_) {
+    if (from->pool != pool) continue;
+    const auto to = std::find_if(arenas_.begin(), arenas_.end(), [&](const auto& arena) {
+      return arena->pool == 0 && arena->stream == from->stream;
+    });
+    if (to == arenas_.end()) {
+      from->pool = 0;
+    } else {
+      move_segments(*from, **to);
+    }
+  }
+  std::erase_if(arenas_, [&](const auto& arena) { return arena->pool == pool; });
+  if (options_.pass_through) release_cached();
+}
+
+void CachingAllocator::Impl::move_segments(Arena& from, Arena& to) noexcept {
+  for (Segment* segment = segments_; segment != nullptr; segment = segment->next) {
+    if (segment->arena != &from) continue;
+    for (Block* block = segment->first; block != nullptr; block = block->higher) {
+      if (block->state != BlockState::Free) continue;
+      from.free(segment->small).remove(block);
+      to.free(segment->small).insert(block);
+    }
+    segment->arena = &to;
+  }
+  to.segments += std::exchange(from.segments, 0);
+}
+
+std::size_t CachingAllocator::Impl::reserved_in(std::uint64_t pool) const {
+  const std::lock_guard lock(mutex_);
+  std::size_t bytes = 0;
+  for (const Segment* segment = segments_; segment != nullptr; segment = segment->next) {
+    if (segment->arena->pool == pool) bytes += segment->bytes;
+  }
+  return bytes;
+}
+
 std::vector<MemoryTagUse> CachingAllocator::Impl::tags_locked() const {
   std::vector<MemoryTagUse> result;
   for (std::size_t id = 0; id < tag_bytes_.size(); ++id) {
@@ -534,6 +597,7 @@ std::string CachingAllocator::Impl::snapshot() const {
     segments.push_back({{"address", fmt::format("{}", fmt::ptr(segment->base))},
                         {"bytes", segment->bytes},
                         {"pool", segment->small ? "small" : "large"},
+                        {"private_pool", segment->arena->pool},
                         {"stream", fmt::format("{}/{}", to_string(segment->arena->stream.device()),
                                                fmt::ptr(segment->arena->stream.native()))},
                         {"blocks", std::move(blocks)}});
@@ -559,7 +623,7 @@ CachingAllocator::CachingAllocator(MemoryResource& upstream, AllocatorOptions op
 CachingAllocator::~CachingAllocator() = default;
 
 void* CachingAllocator::allocate(std::size_t bytes, const Stream& stream) {
-  return impl_->allocate(bytes, stream);
+  return impl_->allocate(bytes, stream, pool_allocator == this ? pool_id : 0);
 }
 void CachingAllocator::deallocate(void* pointer) noexcept { impl_->deallocate(pointer); }
 void CachingAllocator::record_stream(void* pointer, const Stream& stream) {
@@ -589,6 +653,18 @@ void CachingAllocator::reset_peaks() {
 
 std::vector<MemoryTagUse> CachingAllocator::tags() const { return impl_->tags(); }
 std::string CachingAllocator::snapshot() const { return impl_->snapshot(); }
+MemoryPool::MemoryPool(CachingAllocator& allocator)
+    : allocator_(allocator), id_(allocator.impl_->make_pool()) {}
+MemoryPool::~MemoryPool() { allocator_.impl_->end_pool(id_); }
+std::size_t MemoryPool::reserved() const { return allocator_.impl_->reserved_in(id_); }
+
+MemoryPoolScope::MemoryPoolScope(const MemoryPool& pool) noexcept
+    : allocator_(std::exchange(pool_allocator, &pool.allocator_)), id_(std::exchange(pool_id, pool.id_)) {}
+MemoryPoolScope::~MemoryPoolScope() {
+  pool_allocator = allocator_;
+  pool_id = id_;
+}
+
 std::string CachingAllocator::name() const { return impl_->upstream_.name(); }
 bool CachingAllocator::pass_through() const { return impl_->options_.pass_through; }
 

@@ -67,7 +67,7 @@ class CachingAllocator {
   /// Active bytes by tag, the largest first, without tags that have none.
   std::vector<MemoryTagUse> tags() const;
   /// Segments and blocks as a JSON object: {"resource": ..., "limit": ..., "segments": [{"address", "bytes",
-  /// "pool", "stream", "blocks": [{"offset", "bytes", "requested", "state", "tag"}]}]}.
+  /// "pool", "private_pool", "stream", "blocks": [{"offset", "bytes", "requested", "state", "tag"}]}]}.
   std::string snapshot() const;
 
   /// The resource's name.
@@ -75,6 +75,7 @@ class CachingAllocator {
   bool pass_through() const;
 
  private:
+  friend class MemoryPool;
   class Impl;
   std::unique_ptr<Impl> impl_;
 };

@@ -1,0 +1,47 @@
+// Private pools: memory of an allocator that serves nobody else, so that what a recorded step uses keeps its
+// contents and its addresses from one replay to the next.
+#pragma once
+
+#include <cstdint>
+
+#include "dlcuda/core/memory/caching_allocator.h"
+
+namespace dlcuda DLCUDA_API {
+
+/// Segments of its own inside an allocator. Blocks that are freed in it are reused by its own requests only,
+/// and stay where they are when the allocator flushes its cache. At the pool's end what is free in it becomes
+/// the allocator's; what is held stays valid, and follows when it is freed.
+class MemoryPool {
+ public:
+  /// The allocator must outlive the pool.
+  explicit MemoryPool(CachingAllocator& allocator);
+  /// Work that uses the pool's memory must have finished, or be ahead in the streams that it was allocated
+  /// for.
+  ~MemoryPool();
+  MemoryPool(const MemoryPool&) = delete;
+  MemoryPool& operator=(const MemoryPool&) = delete;
+
+  /// Bytes of its segments.
+  std::size_t reserved() const;
+
+ private:
+  friend class MemoryPoolScope;
+  CachingAllocator& allocator_;
+  std::uint64_t id_;
+};
+
+/// What this thread allocates from the pool's allocator comes from the pool until the scope ends; the
+/// innermost scope counts.
+class MemoryPoolScope {
+ public:
+  explicit MemoryPoolScope(const MemoryPool& pool) noexcept;
+  ~MemoryPoolScope();
+  MemoryPoolScope(const MemoryPoolScope&) = delete;
+  MemoryPoolScope& operator=(const MemoryPoolScope&) = delete;
+
+ private:
+  const CachingAllocator* allocator_;
+  std::uint64_t id_;
+};
+
+}  // namespace dlcuda
