@@ -5,19 +5,24 @@
 #include <queue>
 #include <unordered_map>
 
+#include "dlcuda/core/capture.h"
 #include "dlcuda/core/check.h"
+#include "dlcuda/core/memory/tag.h"
 
 namespace dlcuda::kernels {
-// The one call from core up into kernels: sums of gradients. Returns into + x, in place when `into` is not
-// shared.
+// The calls from core up into kernels: sums of gradients, and the first one. Returns into + x, in place when
+// `into` is not shared.
 Tensor sum_gradients(Tensor into, const Tensor& x);
+void accumulate(Tensor& into, const Tensor& x);
+void fill(Tensor& x, double value);
 }  // namespace dlcuda::kernels
 
 namespace dlcuda::autograd {
 namespace {
 
-thread_local bool recording = true;
+thread_local bool enabled = true;
 thread_local std::uint64_t current_stamp = 0;
+thread_local bool accumulating = false;  // in the backward() at hand
 std::atomic<std::uint64_t> stamps{0};
 std::atomic<std::uint64_t> sequences{0};
 
@@ -39,6 +44,7 @@ class Node {
         dtype_(output.dtype()),
         edges_(std::move(edges)),
         needed_(needed),
+        tag_(current_memory_tag()),
         backward_(std::move(backward)) {}
 
   // A chain of nodes is taken apart with a list of its own: the default destructor would recurse once a node.
@@ -68,6 +74,7 @@ class Node {
   bool freed() const { return backward_ == nullptr; }
 
   std::vector<Tensor> run(const Tensor& grad) const {
+    const MemoryTagScope scope(tag_);
     auto gradients = backward_(BackwardContext{grad, needed_});
     DLCUDA_CHECK(gradients.size() == edges_.size(), Error, "{}: backward gave {} gradients for {} inputs",
                  name_, gradients.size(), edges_.size());
@@ -89,10 +96,29 @@ class Node {
   DType dtype_;
   std::vector<Edge> edges_;
   std::uint32_t needed_;
+  MemoryTag tag_;  // of the layer that made it: what its backward pass allocates is the layer's, too
   BackwardFunction backward_;
 };
 
 namespace {
+
+/// Before the gradient of a leaf is written. Whether it adds, and to what, is settled once.
+void note_leaf(capture::Recording& recording, const Tensor& leaf, bool adds) {
+  Meta& meta = leaf.meta();
+  if (!recording.touch(&meta)) return;
+  recording.undo.push_back([leaf, grad = meta.grad, stamp = meta.grad_stamp] {
+    leaf.meta().grad = grad;
+    leaf.meta().grad_stamp = stamp;
+  });
+  if (accumulating) {
+    const void* buffer = adds ? meta.grad.data() : nullptr;
+    recording.guards.push_back([leaf, adds, buffer] {
+      const Meta& now = leaf.meta();
+      const bool would_add = now.grad_stamp == current_stamp && now.grad.defined();
+      return would_add == adds && (!adds || now.grad.data() == buffer);
+    });
+  }
+}
 
 void write_leaf(const Tensor& leaf, Tensor grad) {
   Meta& meta = leaf.meta();
@@ -100,14 +126,26 @@ void write_leaf(const Tensor& leaf, Tensor grad) {
                to_string(leaf.shape()), to_string(grad.shape()));
   DLCUDA_CHECK(grad.dtype() == leaf.dtype(), DTypeError, "gradient of a leaf: expected {}, got {}",
                to_string(leaf.dtype()), to_string(grad.dtype()));
-  if (meta.grad_stamp == current_stamp && meta.grad.defined()) {
+  const bool adds = meta.grad_stamp == current_stamp && meta.grad.defined();
+  if (capture::Recording* recording = capture::recording()) {
+    note_leaf(*recording, leaf, adds);
+    // Whoever replays shares the buffer; it stays the same one all the same.
+    if (adds) kernels::accumulate(meta.grad, grad);
+  } else if (adds) {
     meta.grad = kernels::sum_gradients(std::move(meta.grad), grad);
-  } else {
+  }
+  if (!adds) {
     // The first write of a step takes the buffer over: nothing is cleared and nothing copied, unless it is
     // shared.
     meta.grad = grad.unique() ? std::move(grad) : grad.clone();
   }
   meta.grad_stamp = current_stamp;
+  if (capture::Recording* recording = capture::recording()) {
+    recording->after_replay.push_back([leaf, written = meta.grad] {
+      leaf.meta().grad = written;
+      leaf.meta().grad_stamp = current_stamp;
+    });
+  }
 }
 
 /// Gradients on their way, newest node first.
@@ -147,9 +185,9 @@ class PendingGradients {
 
 }  // namespace
 
-bool grad_enabled() { return recording; }
-NoGrad::NoGrad() : previous_(recording) { recording = false; }
-NoGrad::~NoGrad() { recording = previous_; }
+bool grad_enabled() { return enabled; }
+NoGrad::NoGrad() : previous_(enabled) { enabled = false; }
+NoGrad::~NoGrad() { enabled = previous_; }
 
 std::uint64_t latest_stamp() { return stamps.load(); }
 void end_step() { current_stamp = ++stamps; }
@@ -159,9 +197,8 @@ bool any_requires_grad(std::initializer_list<Tensor> inputs) {
 }
 
 bool any_requires_grad(std::span<const Tensor> inputs) {
-  return recording && std::any_of(inputs.begin(), inputs.end(), [](const Tensor& input) {
-           return input.defined() && input.requires_grad();
-         });
+  return enabled && std::any_of(inputs.begin(), inputs.end(),
+                                [](const Tensor& input) { return input.defined() && input.requires_grad(); });
 }
 
 Tensor record(const char* name, Tensor output, std::initializer_list<Tensor> inputs,
@@ -220,11 +257,17 @@ void Tensor::backward(GradientMode mode) const {
                to_string(shape()));
   DLCUDA_CHECK(dtype() == DType::F32 || dtype() == DType::F64, DTypeError,
                "backward: expected f32 or f64, got {}", to_string(dtype()));
-  if (mode == GradientMode::Overwrite || current_stamp == 0) current_stamp = ++stamps;
+  if (mode == GradientMode::Overwrite || current_stamp == 0) {
+    current_stamp = ++stamps;
+    if (capture::Recording* recording = capture::recording()) {
+      recording->after_replay.push_back([] { current_stamp = ++stamps; });
+    }
+  }
+  accumulating = mode == GradientMode::Accumulate;
 
   NoGrad no_grad;
-  const Tensor one =
-      (dtype() == DType::F64 ? Tensor::scalar(1.0) : Tensor::scalar(1.0f)).view(shape()).to(device());
+  Tensor one = empty(shape(), dtype(), device());
+  kernels::fill(one, 1);
   if (!meta().node) {
     write_leaf(*this, one);
     return;

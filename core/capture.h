@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <type_traits>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -27,6 +28,8 @@ class Refused : public Error {
 
 struct Recording {
   explicit Recording(Device of) : device(of) {}
+  /// False when the object was touched before.
+  bool touch(const void* object) { return touched.insert(object).second; }
 
   Device device;
   std::vector<std::function<void()>> calls;  ///< on the CPU
@@ -36,6 +39,8 @@ struct Recording {
   std::vector<std::function<void()>> after_replay;
   /// Whether host state is still what the recording relies on. Where one says no, it is made anew.
   std::vector<std::function<bool()>> guards;
+  /// Host objects that the step has changed; what they were before is what guards ask about.
+  std::unordered_set<const void*> touched;
   std::string refusal;  ///< on the CPU: why it cannot be used; empty when it can
 };
 

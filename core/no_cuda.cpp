@@ -1,5 +1,6 @@
-// core/cuda/runtime.h for a build without CUDA: there are no devices, and every call says why.
+// core/cuda/runtime.h and graph.h for a build without CUDA: there are no devices, and every call says why.
 #include "dlcuda/core/check.h"
+#include "dlcuda/core/cuda/graph.h"
 #include "dlcuda/core/cuda/runtime.h"
 
 namespace dlcuda::cuda {
@@ -38,6 +39,11 @@ void synchronize_event(int, void*) { refuse(); }
 void wait_event(int, void*, void*) { refuse(); }
 float elapsed_ms(int, void*, void*) { refuse(); }
 void make_current(int) { refuse(); }
+void begin_capture(int, void*) { refuse(); }
+void* end_capture(int, void*, std::size_t*) { refuse(); }
+void abandon_capture(int, void*) noexcept {}
+void launch_graph(int, void*, void*) { refuse(); }
+void destroy_graph(void*) noexcept {}
 DeviceScope::DeviceScope(int) : previous_(0) { refuse(); }
 DeviceScope::~DeviceScope() = default;
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <mutex>
 
+#include "dlcuda/core/capture.h"
 #include "dlcuda/kernels/arithmetic.h"
 #include "dlcuda/kernels/checks.h"
 #include "dlcuda/kernels/dispatch.h"
@@ -41,11 +42,28 @@ void check(const char* op, const Tensor& x, const RandomCall& call) {
 Generator::Generator(std::uint64_t seed, RandomDomain domain, Device device)
     : seed_(seed), domain_(domain), step_(Tensor::zeros(Shape{1}, DType::I64, device)) {}
 
-RandomCall Generator::next_call() { return {random_key(seed_, domain_), ordinal_++, step_}; }
+// A recording holds the ordinals that it was made with.
+void Generator::set_ordinal(std::uint32_t ordinal) {
+  if (capture::Recording* recording = capture::recording()) {
+    if (recording->touch(this)) {
+      recording->guards.push_back(
+          [this, before = ordinal_, seed = seed_] { return ordinal_ == before && seed_ == seed; });
+      recording->undo.push_back([this, before = ordinal_] { ordinal_ = before; });
+    }
+    recording->after_replay.push_back([this, ordinal] { ordinal_ = ordinal; });
+  }
+  ordinal_ = ordinal;
+}
+
+RandomCall Generator::next_call() {
+  const RandomCall call{random_key(seed_, domain_), ordinal_, step_};
+  set_ordinal(ordinal_ + 1);
+  return call;
+}
 
 void Generator::advance_step() {
   advance_counter(step_);
-  ordinal_ = 0;
+  set_ordinal(0);
 }
 
 void Generator::reseed(std::uint64_t seed) {

@@ -32,6 +32,8 @@ class Generator {
   void reseed(std::uint64_t seed);
 
  private:
+  void set_ordinal(std::uint32_t ordinal);
+
   std::uint64_t seed_;
   RandomDomain domain_;
   std::uint32_t ordinal_ = 0;

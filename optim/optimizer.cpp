@@ -4,6 +4,7 @@
 #include <map>
 
 #include "dlcuda/core/autograd.h"
+#include "dlcuda/core/capture.h"
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/text.h"
 #include "dlcuda/kernels/arithmetic.h"
@@ -63,6 +64,7 @@ Optimizer::Optimizer(const NamedTensors& parameters, double learning_rate, int s
 void Optimizer::set_learning_rate(double lr) {
   DLCUDA_CHECK(std::isfinite(lr) && lr >= 0, ArgumentError,
                "optimizer: the learning rate must be finite and not negative, got {}", lr);
+  capture::refuse("the learning rate is set inside the step: set it before the step runs");
   learning_rate_ = lr;
   // The value travels as an argument of the kernel: there is no host memory that would have to stay valid.
   kernels::fill(lr_, lr);
@@ -88,12 +90,32 @@ void Optimizer::step() {
       "optimizer: no parameter has a gradient that is newer than the last step(); call backward() first, and "
       "make the optimizer after the module was moved with to()");
   update(tensors_);
+  if (capture::Recording* recording = capture::recording()) note_step(*recording);
+  finish_step();
+  gradients_.clear();
+}
+
+void Optimizer::finish_step() {
   for (const Slot& slot : slots_) {
     if (slot.parameter.grad_stamp() > last_stamp_) slot.parameter.bump_version();
   }
   last_stamp_ = autograd::latest_stamp();
   autograd::end_step();
-  gradients_.clear();
+}
+
+// A replay updates the same parameters by the same buffers.
+void Optimizer::note_step(capture::Recording& recording) {
+  recording.undo.push_back([this, stamp = last_stamp_] { last_stamp_ = stamp; });
+  recording.after_replay.push_back([this] { finish_step(); });
+  for (const Slot& slot : slots_) {
+    if (recording.touched.contains(&slot.parameter.meta())) continue;  // the recording writes it itself
+    const bool fresh = slot.parameter.grad_stamp() > last_stamp_;
+    const void* gradient = fresh ? slot.parameter.grad().data() : nullptr;
+    recording.guards.push_back([this, &slot, fresh, gradient] {
+      const bool is_fresh = slot.parameter.grad_stamp() > last_stamp_;
+      return is_fresh == fresh && (!fresh || slot.parameter.grad().data() == gradient);
+    });
+  }
 }
 
 const std::vector<std::string>& optimizer_names() {

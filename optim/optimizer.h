@@ -13,6 +13,10 @@
 #include "dlcuda/kernels/update.h"
 #include "dlcuda/layers/module.h"
 
+namespace dlcuda::capture {
+struct Recording;
+}
+
 namespace dlcuda DLCUDA_API {
 
 /// Updates the parameters it was given, in place. Gradients that no backward() has written since the last
@@ -53,7 +57,10 @@ class Optimizer {
     std::array<Tensor, 2> state;
   };
 
-  std::vector<Slot> slots_;
+  void finish_step();
+  void note_step(capture::Recording& recording);
+
+  std::vector<Slot> slots_;  // never grows
   Tensor lr_;
   double learning_rate_;
   std::uint64_t last_stamp_ = 0;

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 
+#include "dlcuda/core/capture.h"
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/cuda/launch.cuh"
 
@@ -52,6 +53,9 @@ std::string why_no_device(cudaError_t status, int driver_version) {
 void check(cudaError_t status, const char* expression, const char* file, int line) {
   if (status == cudaSuccess) return;
   cudaGetLastError();  // clears the error, unless it is a sticky one
+  if (status >= cudaErrorStreamCaptureUnsupported && status <= cudaErrorStreamCaptureWrongThread) {
+    throw capture::Refused(fmt::format("{}: {}", expression, describe(status)));
+  }
   const bool sticky = cudaPeekAtLastError() != cudaSuccess;
   DLCUDA_THROW(DeviceError,
                "CUDA call failed: {}\n  {} at {}:{}\n  It may come from an earlier asynchronous launch; the "
@@ -104,17 +108,34 @@ CudaProbe probe() {
   return result;
 }
 
+// A thread that records a step may allocate all the same: the allocation is not part of the recording.
+class AllowWhileRecording {
+ public:
+  AllowWhileRecording() { ignore(cudaThreadExchangeStreamCaptureMode(&mode_)); }
+  ~AllowWhileRecording() { ignore(cudaThreadExchangeStreamCaptureMode(&mode_)); }
+  AllowWhileRecording(const AllowWhileRecording&) = delete;
+  AllowWhileRecording& operator=(const AllowWhileRecording&) = delete;
+
+ private:
+  cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
+};
+
 void* allocate(int device, std::size_t bytes) {
   const DeviceScope scope(device);
+  const AllowWhileRecording allowed;
   void* pointer = nullptr;
   const cudaError_t status = cudaMalloc(&pointer, bytes);
   return null_if_exhausted(status, pointer, "cudaMalloc", __LINE__);
 }
 
 // Pointers, streams and events know their device; none needs to be made current to destroy them.
-void deallocate(int, void* pointer) noexcept { ignore(cudaFree(pointer)); }
+void deallocate(int, void* pointer) noexcept {
+  const AllowWhileRecording allowed;
+  ignore(cudaFree(pointer));
+}
 
 void* allocate_pinned(std::size_t bytes) {
+  const AllowWhileRecording allowed;
   void* pointer = nullptr;
   const cudaError_t status = cudaHostAlloc(&pointer, bytes, cudaHostAllocPortable);
   return null_if_exhausted(status, pointer, "cudaHostAlloc", __LINE__);

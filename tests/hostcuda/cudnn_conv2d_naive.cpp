@@ -51,35 +51,41 @@ void for_each_product(const TensorView& x, const TensorView& weight, const Tenso
 
 void cudnn_conv2d_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,
                           const TensorView& y, const Conv2dParams& params) {
-  visit_float("conv2d_forward", x.dtype, [&]<typename T>() {
-    Sums sums(y);
-    for_each_product(x, weight, y, params, [&](std::int64_t in, std::int64_t tap, std::int64_t out) {
-      sums[out] += load<T>(x, in) * load<T>(weight, tap);
+  hostcuda::on_current_stream([=] {
+    visit_float("conv2d_forward", x.dtype, [&]<typename T>() {
+      Sums sums(y);
+      for_each_product(x, weight, y, params, [&](std::int64_t in, std::int64_t tap, std::int64_t out) {
+        sums[out] += load<T>(x, in) * load<T>(weight, tap);
+      });
+      sums.store<T>();
     });
-    sums.store<T>();
   });
   if (bias.data != nullptr) bias_add(y, bias, y);
 }
 
 void cudnn_conv2d_backward_data(const TensorView& dy, const TensorView& weight, const TensorView& dx,
                                 const Conv2dParams& params) {
-  visit_float("conv2d_backward_data", dy.dtype, [&]<typename T>() {
-    Sums sums(dx);
-    for_each_product(dx, weight, dy, params, [&](std::int64_t in, std::int64_t tap, std::int64_t out) {
-      sums[in] += load<T>(dy, out) * load<T>(weight, tap);
+  hostcuda::on_current_stream([=] {
+    visit_float("conv2d_backward_data", dy.dtype, [&]<typename T>() {
+      Sums sums(dx);
+      for_each_product(dx, weight, dy, params, [&](std::int64_t in, std::int64_t tap, std::int64_t out) {
+        sums[in] += load<T>(dy, out) * load<T>(weight, tap);
+      });
+      sums.store<T>();
     });
-    sums.store<T>();
   });
 }
 
 void cudnn_conv2d_backward_weight(const TensorView& x, const TensorView& dy, const TensorView& dw,
                                   const Conv2dParams& params) {
-  visit_float("conv2d_backward_weight", x.dtype, [&]<typename T>() {
-    Sums sums(dw);
-    for_each_product(x, dw, dy, params, [&](std::int64_t in, std::int64_t tap, std::int64_t out) {
-      sums[tap] += load<T>(x, in) * load<T>(dy, out);
+  hostcuda::on_current_stream([=] {
+    visit_float("conv2d_backward_weight", x.dtype, [&]<typename T>() {
+      Sums sums(dw);
+      for_each_product(x, dw, dy, params, [&](std::int64_t in, std::int64_t tap, std::int64_t out) {
+        sums[tap] += load<T>(x, in) * load<T>(dy, out);
+      });
+      sums.store<T>();
     });
-    sums.store<T>();
   });
 }
 

@@ -502,7 +502,7 @@ unsigned lane_bit() { return 1u << Execution::instance().lane(); }
 void* dynamic_shared_memory() { return Execution::instance().dynamic_shared(); }
 
 cudaError_t launch_kernel(const cudaLaunchConfig_t& config, const void* kernel,
-                          const std::function<void()>& thread) {
+                          std::function<void()> thread) {
   return api_call(CallKind::Ordinary, [&] {
     auto& runtime = Runtime::instance();
     check_stream(config.stream, "cudaLaunchKernelEx");
@@ -515,10 +515,12 @@ cudaError_t launch_kernel(const cudaLaunchConfig_t& config, const void* kernel,
     const std::size_t shared_limit = limit == runtime.dynamic_shared_limits.end() ? 48u << 10 : limit->second;
     if (config.dynamicSmemBytes > shared_limit) return cudaErrorInvalidValue;
 
-    const std::string name = cuda::last_launch();
-    Execution::instance().run_grid(name, config, thread, runtime.seed, ++runtime.launches);
-    check_guards_after(fmt::format("after kernel '{}'", name));
-    return cudaSuccess;
+    return run_or_record(config.stream, [config, thread = std::move(thread),
+                                         name = std::string(cuda::last_launch()), &runtime] {
+      Execution::instance().run_grid(name, config, thread, runtime.seed, ++runtime.launches);
+      check_guards_after(fmt::format("after kernel '{}'", name));
+      return cudaSuccess;
+    });
   });
 }
 

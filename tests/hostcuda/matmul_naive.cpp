@@ -14,22 +14,24 @@ void matmul(const TensorView& a, const TensorView& b, const TensorView& bias, co
   const int b_row = first + (params.transpose_b ? 1 : 0), b_column = 2 * first + 1 - b_row;
   const std::int64_t rows = out.shape[first], columns = out.shape[first + 1];
   const std::int64_t batch = out.rank == 3 ? out.shape[0] : 1;
-  visit_float("matmul", out.dtype, [&]<typename T>() {
-    hostcuda::Sums sums(out);
-    for (std::int64_t i = 0; i < batch * rows; ++i) {
-      const std::int64_t m = i % rows, matrix = out.rank == 3 ? i / rows : 0;
-      const std::int64_t a_begin = matrix * a.strides[0] + m * a.strides[a_row],
-                         b_begin = matrix * b.strides[0];
-      for (std::int64_t n = 0; n < columns; ++n) {
-        double sum = bias.data != nullptr ? hostcuda::load<T>(bias, n) : 0.0;
-        for (std::int64_t k = 0; k < a.shape[a_column]; ++k) {
-          sum += hostcuda::load<T>(a, a_begin + k * a.strides[a_column]) *
-                 hostcuda::load<T>(b, b_begin + k * b.strides[b_row] + n * b.strides[b_column]);
+  hostcuda::on_current_stream([=] {
+    visit_float("matmul", out.dtype, [&]<typename T>() {
+      hostcuda::Sums sums(out);
+      for (std::int64_t i = 0; i < batch * rows; ++i) {
+        const std::int64_t m = i % rows, matrix = out.rank == 3 ? i / rows : 0;
+        const std::int64_t a_begin = matrix * a.strides[0] + m * a.strides[a_row],
+                           b_begin = matrix * b.strides[0];
+        for (std::int64_t n = 0; n < columns; ++n) {
+          double sum = bias.data != nullptr ? hostcuda::load<T>(bias, n) : 0.0;
+          for (std::int64_t k = 0; k < a.shape[a_column]; ++k) {
+            sum += hostcuda::load<T>(a, a_begin + k * a.strides[a_column]) *
+                   hostcuda::load<T>(b, b_begin + k * b.strides[b_row] + n * b.strides[b_column]);
+          }
+          sums[i * columns + n] = sum;
         }
-        sums[i * columns + n] = sum;
       }
-    }
-    sums.store<T>();
+      sums.store<T>();
+    });
   });
 }
 

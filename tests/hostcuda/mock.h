@@ -4,6 +4,7 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -86,6 +87,13 @@ int current_device();
 void check_stream(cudaStream_t stream, std::string_view call);
 /// Throws KernelError, naming `culprit`, where a guard was overwritten. Under the lock.
 void check_guards_after(const std::string& culprit);
+/// Does the work now, or keeps it for the graph that is being recorded on the stream. Under the lock.
+cudaError_t run_or_record(cudaStream_t stream, std::function<cudaError_t()> work);
+/// Whether the stream is being recorded. Under the lock.
+bool is_recording(cudaStream_t stream);
+/// cudaErrorStreamCaptureUnsupported, which also spoils the recording, where this thread records and has not
+/// relaxed the rules; for calls that wait or allocate. Under the lock.
+cudaError_t refuse_while_recording();
 std::string describe_streams_and_events();
 void count_streams_and_events(Counters& counters);
 

@@ -85,17 +85,23 @@ cudaError_t copy_rows(const char* call, void* to, std::size_t to_pitch, const vo
     const auto overlap =
         address_of(to) < address_of(from) + from_bytes && address_of(from) < address_of(to) + to_bytes;
     DLCUDA_CHECK(rows > 1 || !overlap, hostcuda::ApiMisuse, "{}: source and destination overlap", call);
-    for (std::size_t row = 0; row < rows; ++row) {
-      std::memcpy(static_cast<char*>(to) + row * to_pitch, static_cast<const char*>(from) + row * from_pitch,
-                  width);
-    }
-    return cudaSuccess;
+    DLCUDA_CHECK(!is_recording(stream) || (to_allocation != nullptr && from_allocation != nullptr),
+                 hostcuda::ApiMisuse,
+                 "{}: a recorded copy reads or writes pageable host memory at each replay", call);
+    return run_or_record(stream, [=] {
+      for (std::size_t row = 0; row < rows; ++row) {
+        std::memcpy(static_cast<char*>(to) + row * to_pitch,
+                    static_cast<const char*>(from) + row * from_pitch, width);
+      }
+      return cudaSuccess;
+    });
   });
 }
 
 cudaError_t allocate(MemoryKind kind, void** pointer, std::size_t bytes) {
   return api_call(CallKind::Allocates, [&] {
     *pointer = nullptr;
+    if (const cudaError_t refused = refuse_while_recording(); refused != cudaSuccess) return refused;
     if (bytes == 0) return cudaSuccess;
     auto& runtime = Runtime::instance();
     const int device = current_device();
@@ -119,6 +125,7 @@ cudaError_t allocate(MemoryKind kind, void** pointer, std::size_t bytes) {
 cudaError_t release(const char* call, MemoryKind kind, void* pointer) {
   return api_call(CallKind::Releases, [&] {
     if (pointer == nullptr) return cudaSuccess;
+    if (const cudaError_t refused = refuse_while_recording(); refused != cudaSuccess) return refused;
     auto& allocations = Runtime::instance().allocations;
     const auto found = allocations.find(address_of(pointer));
     DLCUDA_CHECK(found != allocations.end() && found->second.kind == kind, hostcuda::ApiMisuse,
@@ -256,7 +263,9 @@ cudaError_t cudaMemsetAsync(void* pointer, int value, std::size_t bytes, cudaStr
     check_stream(stream, "cudaMemsetAsync");
     if (bytes == 0) return cudaSuccess;
     if (find_range("cudaMemsetAsync", "destination", pointer, bytes) == nullptr) return cudaErrorInvalidValue;
-    std::memset(pointer, value, bytes);
-    return cudaSuccess;
+    return run_or_record(stream, [=] {
+      std::memset(pointer, value, bytes);
+      return cudaSuccess;
+    });
   });
 }

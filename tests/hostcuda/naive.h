@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "dlcuda/core/tensor_view.h"
@@ -23,6 +24,10 @@ class Sums {
   TensorView view_;
   std::vector<double> sums_;
 };
+
+/// Does what a library call would queue on this thread's current stream: now, or where the stream is being
+/// recorded, at each replay. The work keeps its arguments by value.
+void on_current_stream(std::function<void()> work);
 
 /// An element as f64. T is float, Half or BFloat16.
 template <typename T>

@@ -72,8 +72,9 @@ void fail_allocation(std::uint64_t n, cudaError_t error = cudaErrorMemoryAllocat
 
 struct Counters {
   std::uint64_t calls = 0, allocations = 0, launches = 0;
-  std::size_t device_allocations = 0, pinned_allocations = 0, streams = 0, events = 0;  ///< alive now
-  std::size_t device_bytes = 0;                                                         ///< alive now
+  std::size_t device_allocations = 0, pinned_allocations = 0, streams = 0, events = 0,
+              graphs = 0;        ///< alive now
+  std::size_t device_bytes = 0;  ///< alive now
 };
 Counters counters();
 
