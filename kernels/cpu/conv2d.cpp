@@ -80,9 +80,9 @@ memory packed_weight(const char* op, const TensorView& weight, std::int64_t grou
   return scratch->memory();
 }
 
-/// Scratch memory for a convolution plane by plane.
-Tensor planes_memory(const TensorView& x, const TensorView& weight, const Conv2dParams& params) {
-  return Tensor::empty(Shape{planes_scratch(x, weight, params, num_threads())});
+/// Bytes of scratch memory for a convolution plane by plane.
+std::size_t planes_bytes(const TensorView& x, const TensorView& weight, const Conv2dParams& params) {
+  return std::size_t(planes_scratch(x, weight, params, num_threads())) * sizeof(float);
 }
 
 bool runs_in_onednn(DType dtype) { return dtype == DType::F32 || dtype == DType::BF16; }
@@ -93,8 +93,9 @@ void conv2d_forward(const TensorView& x, const TensorView& weight, const TensorV
                     const TensorView& y, const Conv2dParams& params) {
   if (x.dtype == DType::F64) return reference::conv2d_forward(x, weight, bias, y, params);
   if (planes_apply(x, weight, y, params)) {
-    const Tensor scratch = planes_memory(x, weight, params);
-    DLCUDA_BEST_LOOP(planes_forward)(x, weight, bias, y, params, scratch.data<float>(), num_threads());
+    const Scratch scratch(planes_bytes(x, weight, params));
+    DLCUDA_BEST_LOOP(planes_forward)
+    (x, weight, bias, y, params, static_cast<float*>(scratch.data()), num_threads());
     return;
   }
   if (!runs_in_onednn(x.dtype)) {
@@ -127,8 +128,9 @@ void conv2d_backward_data(const TensorView& dy, const TensorView& weight, const 
                           const Conv2dParams& params) {
   if (dy.dtype == DType::F64) return reference::conv2d_backward_data(dy, weight, dx, params);
   if (planes_apply(dx, weight, dy, params)) {
-    const Tensor scratch = planes_memory(dx, weight, params);
-    DLCUDA_BEST_LOOP(planes_backward_data)(dy, weight, dx, params, scratch.data<float>(), num_threads());
+    const Scratch scratch(planes_bytes(dx, weight, params));
+    DLCUDA_BEST_LOOP(planes_backward_data)
+    (dy, weight, dx, params, static_cast<float*>(scratch.data()), num_threads());
     return;
   }
   if (!runs_in_onednn(dy.dtype)) {
@@ -163,8 +165,9 @@ void conv2d_backward_weight(const TensorView& x, const TensorView& dy, const Ten
                             const TensorView& db, const Conv2dParams& params) {
   if (x.dtype == DType::F64) return reference::conv2d_backward_weight(x, dy, dw, db, params);
   if (planes_apply(x, dw, dy, params)) {
-    const Tensor scratch = planes_memory(x, dw, params);
-    DLCUDA_BEST_LOOP(planes_backward_weight)(x, dy, dw, db, params, scratch.data<float>(), num_threads());
+    const Scratch scratch(planes_bytes(x, dw, params));
+    DLCUDA_BEST_LOOP(planes_backward_weight)
+    (x, dy, dw, db, params, static_cast<float*>(scratch.data()), num_threads());
     return;
   }
   if (!runs_in_onednn(x.dtype)) {

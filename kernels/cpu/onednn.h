@@ -9,6 +9,7 @@
 
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/tensor.h"
+#include "dlcuda/kernels/cpu/scratch.h"
 
 namespace dlcuda::kernels::cpu {
 
@@ -86,16 +87,15 @@ inline dnnl::memory onednn_memory(const dnnl::memory::desc& desc, void* data) {
   return dnnl::memory(desc, onednn_engine(), data);
 }
 
-/// A scratch buffer from the caching allocator, given back when it goes.
+/// Scratch memory for a descriptor.
 class OnednnScratch {
  public:
   explicit OnednnScratch(const dnnl::memory::desc& desc)
-      : bytes_(Tensor::empty(Shape{std::int64_t(desc.get_size())}, DType::U8)),
-        memory_(onednn_memory(desc, bytes_.data())) {}
+      : bytes_(desc.get_size()), memory_(onednn_memory(desc, bytes_.data())) {}
   const dnnl::memory& memory() const { return memory_; }
 
  private:
-  Tensor bytes_;
+  Scratch bytes_;
   dnnl::memory memory_;
 };
 
