@@ -32,6 +32,7 @@ class Console : public TrainObserver {
   void on_start(const StartReport& report) override;
   void on_progress(const ProgressReport& report) override;
   void on_epoch(const EpochReport& report) override;
+  void on_note(const std::string& text) override { print(text); }
   void on_final(const FinalReport& report) override;
 
  private:

@@ -57,6 +57,8 @@ void JsonLines::on_epoch(const EpochReport& report) {
                     {"seconds", report.seconds}});
 }
 
+void JsonLines::on_note(const std::string& text) { write_line(out_, {{"event", "note"}, {"text", text}}); }
+
 void JsonLines::on_final(const FinalReport& report) {
   write_line(out_, {{"event", "final"},
                     {"test_loss", report.test.loss},

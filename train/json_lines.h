@@ -19,6 +19,7 @@ class JsonLines : public TrainObserver {
   explicit JsonLines(std::FILE* out) : out_(out) {}
   void on_start(const StartReport& report) override;
   void on_epoch(const EpochReport& report) override;
+  void on_note(const std::string& text) override;
   void on_final(const FinalReport& report) override;
 
  private:

@@ -7,6 +7,7 @@
 
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/cuda/runtime.h"
+#include "dlcuda/core/memory/caching_allocator.h"
 #include "dlcuda/core/parallel.h"
 #include "dlcuda/kernels/precision.h"
 #include "dlcuda/kernels/random.h"
@@ -22,33 +23,106 @@ namespace {
 
 constexpr int kSignalBase = 128;  // a shell's exit code for a process that a signal ended
 constexpr std::int64_t kTestBatch = 256;
+constexpr int kMostHalvings = 3;  // of the batch
+
+struct EpochCounter : TrainObserver {
+  int finished = 0;
+  void on_epoch(const EpochReport&) override { ++finished; }
+};
 
 template <typename Type>
 bool is(const std::exception& error) {
   return dynamic_cast<const Type*>(&error) != nullptr;
 }
 
-StartReport describe_run(const ModelSpec& spec, const TrainOptions& options, const DeviceChoice& choice,
-                         const DatasetSplits& data, const Module& model, const Task& task,
-                         const RunFolder& folder) {
+/// What stays the same when a run begins again with a smaller batch.
+struct Run {
+  const ModelSpec& spec;
+  DeviceChoice choice;
+  DatasetSplits data;
+  ImagePipeline train_images, test_images;
+  RunFolder folder;
+  Console console;
+  std::vector<TrainObserver*> observers;
+};
+
+StartReport describe_run(const Run& run, const TrainOptions& options, const Module& model, const Task& task) {
   StartReport report;
-  report.model = spec.name;
+  report.model = run.spec.name;
   report.version = DLCUDA_VERSION;
-  report.dataset = data.name;
-  report.dataset_detail = data.description;
-  report.device = to_string(choice.device);
-  report.device_reason = choice.reason;
+  report.dataset = run.data.name;
+  report.dataset_detail = run.data.description;
+  report.device = to_string(run.choice.device);
+  report.device_reason = run.choice.reason;
   report.score_name = task.score_name();
-  report.run_folder = folder.path().string();
-  report.schedule = spec.schedule.name;
-  report.memory_format = to_string(spec.format);
+  report.run_folder = run.folder.path().string();
+  report.schedule = run.spec.schedule.name;
+  report.memory_format = to_string(run.spec.format);
   report.options = options;
   report.parameters = model.parameter_count();
-  report.train_count = data.train->size();
-  report.validation_count = data.validation->size();
-  report.validation_is_test = data.validation_is_test;
-  report.test_count = data.test->size();
+  report.train_count = run.data.train->size();
+  report.validation_count = run.data.validation->size();
+  report.validation_is_test = run.data.validation_is_test;
+  report.test_count = run.data.test->size();
   return report;
+}
+
+/// From fresh weights to the final test; the signal that interrupted it, or 0.
+int train(Run& run, const TrainOptions& options) {
+  kernels::manual_seed(options.seed);
+  const Device device = run.choice.device;
+  const LoaderOptions train_loading{.batch_size = options.batch_size,
+                                    .shuffle = true,
+                                    .workers = int(options.workers),
+                                    .seed = options.seed,
+                                    .device = device};
+  const LoaderOptions test_loading{.batch_size = std::min(kTestBatch, 4 * options.batch_size),
+                                   .workers = int(options.workers),
+                                   .device = device};
+  DataLoader train(run.data.train, run.train_images, train_loading);
+  DataLoader validation(run.data.validation, run.test_images, test_loading);
+  DataLoader test(run.data.test, run.test_images, test_loading);
+
+  const auto model = run.spec.make_model(run.test_images.output_shape(), run.data.train->class_count());
+  const std::vector<LayerSummary> layers = summarize_layers(*model, run.test_images.output_shape());
+  model->to(device);
+  const auto task = run.spec.make_task(device);
+  const auto optimizer = make_optimizer(options.optimizer, model->parameters(), options.lr);
+
+  run.folder.write_options(run.spec.name, options);
+  StartReport start = describe_run(run, options, *model, *task);
+  start.layers = layers;
+  for (TrainObserver* observer : run.observers) observer->on_start(start);
+
+  TrainerConfig config{.epochs = options.epochs, .schedule = run.spec.schedule, .format = run.spec.format};
+  config.test_best = !run.data.validation_is_test;
+  config.capture = !options.eager;
+  if (run.console.traits().terminal) config.progress_interval = std::chrono::milliseconds(100);
+  return Trainer({device, *model, *task, *optimizer, kernels::dropout_generator(device), train, validation,
+                  test, run.folder, run.observers},
+                 config)
+      .run();
+}
+
+/// The same; where memory runs out in the first epoch, from the beginning with half the batch.
+int train_with_smaller_batches(Run& run, TrainOptions options) {
+  for (int left = kMostHalvings;; --left) {
+    const auto epochs = std::make_unique<EpochCounter>();
+    run.observers.push_back(epochs.get());
+    std::string reason;
+    try {
+      return train(run, options);
+    } catch (const OutOfMemoryError& error) {
+      if (left == 0 || epochs->finished > 0 || options.batch_size == 1) throw;
+      reason = error.what();
+    }
+    run.observers.pop_back();
+    options.batch_size = (options.batch_size + 1) / 2;
+    allocator_for(run.choice.device).empty_cache();
+    for (TrainObserver* observer : run.observers) {
+      observer->on_note(fmt::format("{}\nstarting again with batches of {}", reason, options.batch_size));
+    }
+  }
 }
 
 int run(int argc, const char* const* argv, const ModelSpec& spec) {
@@ -65,53 +139,31 @@ int run(int argc, const char* const* argv, const ModelSpec& spec) {
 
   const DeviceChoice choice = choose_device(options.device, options.require_gpu);
   if (choice.device.is_cuda()) cuda::make_current(choice.device.index);
-  const Device device = choice.device;
   if (options.threads > 0) set_num_threads(int(options.threads));
   options.threads = num_threads();
   kernels::set_allow_tf32(options.precision == Precision::Tf32);
-  kernels::manual_seed(options.seed);
 
   const DatasetSplits data =
       open_dataset({.name = options.data, .folder = options.data_dir, .limit = options.limit});
-  const ImagePipeline train_images(data.train->image_shape(), spec.train_transforms, data.normalization);
-  const ImagePipeline test_images(data.test->image_shape(), spec.test_transforms, data.normalization);
-  const LoaderOptions train_loading{.batch_size = options.batch_size,
-                                    .shuffle = true,
-                                    .workers = int(options.workers),
-                                    .seed = options.seed,
-                                    .device = device};
-  const LoaderOptions test_loading{
-      .batch_size = kTestBatch, .workers = int(options.workers), .device = device};
-  DataLoader train(data.train, train_images, train_loading);
-  DataLoader validation(data.validation, test_images, test_loading);
-  DataLoader test(data.test, test_images, test_loading);
-
-  const auto model = spec.make_model(test_images.output_shape(), data.train->class_count());
-  const std::vector<LayerSummary> layers = summarize_layers(*model, test_images.output_shape());
-  model->to(device);
-  const auto task = spec.make_task(device);
-  const auto optimizer = make_optimizer(options.optimizer, model->parameters(), options.lr);
-
-  RunFolder folder(RunFolder::create(spec.name, options.out));
-  folder.write_options(spec.name, options);
-  Console console(options.json ? stderr : stdout);
+  const auto pipeline = [&](const ImageDataset& images, const auto& transforms) {
+    return ImagePipeline(images.image_shape(), transforms, data.normalization);
+  };
+  Run parts{.spec = spec,
+            .choice = choice,
+            .data = data,
+            .train_images = pipeline(*data.train, spec.train_transforms),
+            .test_images = pipeline(*data.test, spec.test_transforms),
+            .folder = RunFolder(RunFolder::create(spec.name, options.out)),
+            .console = Console(options.json ? stderr : stdout),
+            .observers = {}};
   JsonLines json(stdout);
-  std::vector<TrainObserver*> observers = {&folder, &console};
-  if (options.json) observers.push_back(&json);
-  StartReport start = describe_run(spec, options, choice, data, *model, *task, folder);
-  start.layers = layers;
-  for (TrainObserver* observer : observers) observer->on_start(start);
+  parts.observers = {&parts.folder, &parts.console};
+  if (options.json) parts.observers.push_back(&json);
 
-  TrainerConfig config{.epochs = options.epochs, .schedule = spec.schedule, .format = spec.format};
-  config.test_best = !data.validation_is_test;
-  if (console.traits().terminal) config.progress_interval = std::chrono::milliseconds(100);
-  Trainer trainer({*model, *task, *optimizer, kernels::dropout_generator(device), train, validation, test,
-                   folder, observers},
-                  config);
-  const int signal = trainer.run();
+  const int signal = options.auto_batch ? train_with_smaller_batches(parts, options) : train(parts, options);
   if (signal == 0) return 0;
-  console.print(
-      fmt::format("interrupted by signal {}: the weights are in {}", signal, folder.last_weights().string()));
+  parts.console.print(fmt::format("interrupted by signal {}: the weights are in {}", signal,
+                                  parts.folder.last_weights().string()));
   return kSignalBase + signal;
 }
 

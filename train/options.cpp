@@ -106,6 +106,10 @@ ParsedCommandLine parse_options(int argc, const char* const* argv, const TrainOp
   add("--workers", texts.workers, "N", "threads that prepare batches; 0: the training thread does");
   add("--limit", texts.limit, "N", "use at most so many images of each split; 0: all");
   add("--out", options.out, "DIR", "run folder, new or empty", "the next free runs/MODEL-N");
+  app.add_flag("--eager", options.eager, "run each step as it is instead of recording it and replaying it");
+  app.add_flag(
+      "--auto-batch", options.auto_batch,
+      "where memory runs out in the first epoch, start again with half the batch, at most three times");
   app.add_flag("--json", options.json, "JSON lines on standard output, everything else on standard error");
   app.add_flag("-h,--help", show_help, "print this and exit");
   app.add_flag("--version", show_version, "print the version and exit");

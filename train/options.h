@@ -30,6 +30,8 @@ struct TrainOptions {
   std::int64_t workers = 1;  ///< threads that prepare batches; 0: the training thread does
   std::int64_t limit = 0;    ///< images of each split at most; 0: all
   std::string out = {};      ///< run folder; empty: the next free runs/<model>-<n>
+  bool eager = false;        ///< steps run as they are instead of being recorded and replayed
+  bool auto_batch = false;   ///< halve the batch where memory runs out in the first epoch
   bool json = false;         ///< JSON lines on standard output, everything else on standard error
 };
 

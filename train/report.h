@@ -80,6 +80,8 @@ class TrainObserver {
   virtual void on_progress(const ProgressReport&) {}
   virtual void on_epoch(const EpochReport&) {}
   virtual void on_final(const FinalReport&) {}
+  /// Something that the user should know and need not act on, in a line of text.
+  virtual void on_note(const std::string&) {}
 };
 
 }  // namespace dlcuda

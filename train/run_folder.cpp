@@ -178,6 +178,8 @@ std::string to_toml(const std::string& model, const TrainOptions& options) {
   put("workers", fmt::to_string(options.workers));
   put("limit", fmt::to_string(options.limit));
   put("out", quoted(options.out));
+  put("eager", options.eager ? "true" : "false");
+  put("auto-batch", options.auto_batch ? "true" : "false");
   put("json", options.json ? "true" : "false");
   return text;
 }

@@ -35,7 +35,12 @@ std::optional<std::string> first_not_finite(const Module& model) {
 }  // namespace
 
 Trainer::Trainer(const TrainerParts& parts, TrainerConfig config)
-    : parts_(parts), config_(std::move(config)), base_lr_(parts.optimizer.learning_rate()) {}
+    : parts_(parts),
+      config_(std::move(config)),
+      base_lr_(parts.optimizer.learning_rate()),
+      captured_step_(parts.device, [this](const std::vector<Tensor>& inputs) {
+        return std::vector{step({inputs[0], inputs[1]})};
+      }) {}
 
 int Trainer::run() {
   for (std::int64_t number = 1; number <= config_.epochs; ++number) {
@@ -84,16 +89,30 @@ bool Trainer::train_epoch(EpochReport& epoch) {
   return true;
 }
 
-// Nothing in here waits for the device.
+// Nothing in here waits for the device. What differs from step to step is set outside the step, which may be
+// a recording.
 void Trainer::update(const Batch& batch) {
   const std::int64_t all_steps = config_.epochs * parts_.train.batches();
   parts_.optimizer.set_learning_rate(base_lr_ *
                                      config_.schedule.factor(double(steps_done_) / double(all_steps)));
+  if (config_.capture) {
+    captured_step_({batch.images, batch.labels});
+    if (!captured_step_.fallback_reason().empty() && !std::exchange(fell_back_, true)) {
+      const std::string note = fmt::format("steps are not recorded: {}", captured_step_.fallback_reason());
+      for (TrainObserver* observer : parts_.observers) observer->on_note(note);
+    }
+  } else {
+    step(batch);
+  }
+  ++steps_done_;
+}
+
+Tensor Trainer::step(const Batch& batch) {
   const Tensor loss = parts_.task.loss(parts_.model, in_format(batch, config_.format));
   loss.backward();
   parts_.optimizer.step();
   parts_.dropout.advance_step();
-  ++steps_done_;
+  return loss;
 }
 
 Figures Trainer::evaluate(DataLoader& loader) {

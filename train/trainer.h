@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "dlcuda/core/captured_step.h"
 #include "dlcuda/core/macros.h"
 #include "dlcuda/core/shape.h"
 #include "dlcuda/data/loader.h"
@@ -27,6 +28,8 @@ struct TrainerConfig {
   /// How often observers hear of progress, and how soon a loss that is not finite is noticed. Each time waits
   /// for the device.
   std::chrono::milliseconds progress_interval{1000};
+  /// Whether steps are recorded and replayed (CapturedStep) where that is possible.
+  bool capture = true;
   /// Whether the final test uses the weights of the epoch with the lowest validation loss, or the last ones.
   /// Not for a validation split that is the test split: the test would have chosen its own weights.
   bool test_best = true;
@@ -34,6 +37,7 @@ struct TrainerConfig {
 
 /// All on one device; they must outlive the trainer.
 struct TrainerParts {
+  Device device;
   Module& model;
   Task& task;
   Optimizer& optimizer;
@@ -60,6 +64,7 @@ class Trainer {
   /// False when it was interrupted.
   bool train_epoch(EpochReport& report);
   void update(const Batch& batch);
+  Tensor step(const Batch& batch);
   Figures evaluate(DataLoader& loader);
   void final_test();
   void require_finite(const Figures& figures, std::int64_t step);
@@ -68,6 +73,8 @@ class Trainer {
   TrainerParts parts_;
   TrainerConfig config_;
   double base_lr_;
+  CapturedStep captured_step_;
+  bool fell_back_ = false;
   InterruptGuard interrupt_;
   std::int64_t steps_done_ = 0;    // of all epochs
   std::int64_t step_checked_ = 0;  // the last one after which the loss was seen to be finite

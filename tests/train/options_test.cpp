@@ -63,6 +63,8 @@ TEST(Options, EveryFlagIsRead) {
                                       "256",
                                       "--out",
                                       "here",
+                                      "--eager",
+                                      "--auto-batch",
                                       "--json"})
                                    .options;
   EXPECT_EQ(options.data, "mnist");
@@ -79,6 +81,8 @@ TEST(Options, EveryFlagIsRead) {
   EXPECT_EQ(options.workers, 0);
   EXPECT_EQ(options.limit, 256);
   EXPECT_EQ(options.out, "here");
+  EXPECT_TRUE(options.eager);
+  EXPECT_TRUE(options.auto_batch);
   EXPECT_TRUE(options.json);
 }
 
@@ -87,25 +91,13 @@ TEST(Options, HelpShowsEveryFlagWithTheModelsDefaults) {
   defaults.epochs = 123;
   defaults.optimizer = "nesterov";
   const std::string text = parse({"--help"}, defaults).text;
-  for (const char* flag : {"--data ",
-                           "--data-dir",
-                           "--epochs",
-                           "--batch-size",
-                           "--lr",
-                           "--optimizer",
-                           "--device",
-                           "--require-gpu",
-                           "--precision",
-                           "--seed",
-                           "--threads",
-                           "--workers",
-                           "--limit",
-                           "--out",
-                           "--json",
-                           "--help",
-                           "--version",
-                           "(default: 123)",
-                           "(default: nesterov)",
+  for (const char* flag : {"--data ",          "--data-dir",     "--epochs",
+                           "--batch-size",     "--lr",           "--optimizer",
+                           "--device",         "--require-gpu",  "--precision",
+                           "--seed",           "--threads",      "--workers",
+                           "--limit",          "--out",          "--eager",
+                           "--auto-batch",     "--json",         "--help",
+                           "--version",        "(default: 123)", "(default: nesterov)",
                            "(default: digits)"}) {
     EXPECT_THAT(text, testing::HasSubstr(flag));
   }

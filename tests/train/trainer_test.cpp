@@ -62,7 +62,8 @@ struct SmallRun {
     test = std::make_unique<DataLoader>(data.test, images, LoaderOptions{.batch_size = 100});
   }
   int operator()() {
-    return Trainer({*model,
+    return Trainer({Device::cpu(),
+                    *model,
                     task,
                     *optimizer,
                     kernels::dropout_generator(Device::cpu()),
