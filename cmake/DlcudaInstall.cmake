@@ -5,7 +5,7 @@ include(CMakePackageConfigHelpers)
 # Headers that stay behind: they include libraries that are no part of the interface, or describe the inside of a room.
 # tests/checks/installed_headers.sh compiles each of the others on its own.
 set(DLCUDA_INTERNAL_HEADERS
-    "^core/(check|label_fault)\\.h$" # fmt
+    "^core/(capture|check|label_fault)\\.h$" # fmt
     "^core/memory/(block|pointer_table)\\.h$"
     "^kernels/(axis_layout|checks)\\.h$" # fmt
     "^kernels/(dispatch|plan_cache|walk)\\.h$"

@@ -4,18 +4,18 @@ namespace dlcuda::capture {
 namespace {
 
 thread_local Recording* current = nullptr;
-thread_local bool leaving_out = false;
+thread_local Planning* plan = nullptr;
 
 }  // namespace
 
 Recording* recording() noexcept { return current; }
-bool planning() noexcept { return leaving_out; }
+Planning* planning() noexcept { return plan; }
 
 RecordingScope::RecordingScope(Recording& recording) noexcept { current = &recording; }
 RecordingScope::~RecordingScope() { current = nullptr; }
 
-PlanningScope::PlanningScope() noexcept : previous_(leaving_out) { leaving_out = true; }
-PlanningScope::~PlanningScope() { leaving_out = previous_; }
+PlanningScope::PlanningScope(Planning& planning) noexcept { plan = &planning; }
+PlanningScope::~PlanningScope() { plan = nullptr; }
 
 Pause::Pause() noexcept : recording_(current) { current = nullptr; }
 Pause::~Pause() { current = recording_; }

@@ -8,6 +8,8 @@
 #pragma once
 
 #include <functional>
+#include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -17,6 +19,7 @@
 
 #include "dlcuda/core/device.h"
 #include "dlcuda/core/error.h"
+#include "dlcuda/core/memory/caching_allocator.h"
 
 namespace dlcuda::capture {
 
@@ -44,10 +47,21 @@ struct Recording {
   std::string refusal;  ///< on the CPU: why it cannot be used; empty when it can
 };
 
+/// Device work is left out; memory is asked of allocators that have none behind them.
+struct Planning {
+  Device device;
+  CachingAllocator& device_memory;
+  CachingAllocator& host_memory;
+  /// What would be made once and kept by the process, on a device that need not exist: by name.
+  std::map<std::string, std::shared_ptr<void>> objects{};
+
+  CachingAllocator& memory_of(Device of) { return of == device ? device_memory : host_memory; }
+};
+
 /// What this thread is recording; nullptr when it is not.
 Recording* recording() noexcept;
-/// Whether this thread leaves device work out.
-bool planning() noexcept;
+/// What this thread is planning; nullptr when it is not.
+Planning* planning() noexcept;
 
 class RecordingScope {
  public:
@@ -59,13 +73,10 @@ class RecordingScope {
 
 class PlanningScope {
  public:
-  PlanningScope() noexcept;
+  explicit PlanningScope(Planning& planning) noexcept;
   ~PlanningScope();
   PlanningScope(const PlanningScope&) = delete;
   PlanningScope& operator=(const PlanningScope&) = delete;
-
- private:
-  bool previous_;
 };
 
 /// While a recorded call runs: what it calls in turn belongs to it.
@@ -109,7 +120,7 @@ void call(void (*function)(Parameters...), Arguments&&... arguments) {
     current->calls.push_back([function, ... kept = keep<Parameters>(arguments)] { function(kept...); });
     const Pause pause;
     function(std::forward<Arguments>(arguments)...);
-  } else if (!planning()) {
+  } else if (planning() == nullptr) {
     function(std::forward<Arguments>(arguments)...);
   }
 }

@@ -62,7 +62,7 @@ void on_stream_of(Device to, Device from, const Copy& copy) {
 }
 
 void copy_bytes(void* to, Device to_device, const void* from, Device from_device, std::size_t bytes) {
-  if (bytes == 0 || capture::planning()) return;
+  if (bytes == 0 || capture::planning() != nullptr) return;
   if (to_device.is_cpu() && from_device.is_cpu()) {
     std::memcpy(to, from, bytes);
     return;
@@ -344,7 +344,7 @@ void Tensor::copy_from(const Tensor& source) {
       // Nothing to copy.
     } else if (on_host) {
       capture::call(copy_rows, bytes_of(*this), to_pitch, bytes_of(source), from_pitch, width, rows);
-    } else if (!capture::planning()) {
+    } else if (capture::planning() == nullptr) {
       on_stream_of(device(), source.device(), [&](const Stream& stream) {
         cuda::copy_2d(stream.device().index, data(), to_pitch, source.data(), from_pitch, width,
                       std::size_t(rows), stream.native());
@@ -360,7 +360,7 @@ void Tensor::zero() {
   if (nbytes() > 0) {
     if (device().is_cpu()) {
       capture::call(clear_bytes, data(), nbytes());
-    } else if (!capture::planning()) {
+    } else if (capture::planning() == nullptr) {
       cuda::fill_bytes(device().index, data(), 0, nbytes(), current_stream(device()).native());
     }
   }
@@ -370,7 +370,7 @@ void Tensor::zero() {
 void Tensor::copy_to_host(void* to) const {
   if (numel() == 0) return;
   capture::refuse(kReadsValues);
-  if (capture::planning()) {
+  if (capture::planning() != nullptr) {
     std::memset(to, 0, nbytes());
     return;
   }

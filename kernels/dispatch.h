@@ -12,7 +12,7 @@
     const ::dlcuda::Device device_ = (where);                  \
     if (device_.is_cpu()) {                                    \
       ::dlcuda::capture::call(cpu::function, __VA_ARGS__);     \
-    } else if (!::dlcuda::capture::planning()) {               \
+    } else if (::dlcuda::capture::planning() == nullptr) {               \
       const ::dlcuda::cuda::DeviceScope scope_(device_.index); \
       cuda::function(__VA_ARGS__);                             \
     }                                                          \
@@ -37,7 +37,7 @@ Function* best_loop(Function* v2, Function* v3, Function* v4) {
       ::dlcuda::capture::call(                                                                   \
           ::dlcuda::kernels::best_loop(cpu::v2::function, cpu::v3::function, cpu::v4::function), \
           __VA_ARGS__);                                                                          \
-    } else if (!::dlcuda::capture::planning()) {                                                 \
+    } else if (::dlcuda::capture::planning() == nullptr) {                                                 \
       const ::dlcuda::cuda::DeviceScope scope_(device_.index);                                   \
       cuda::function(__VA_ARGS__);                                                               \
     }                                                                                            \

@@ -75,6 +75,11 @@ void Generator::reseed(std::uint64_t seed) {
 Generator& dropout_generator(Device device) {
   Registry& all = registry();
   const std::lock_guard lock(all.mutex);
+  if (capture::Planning* plan = capture::planning()) {
+    auto& object = plan->objects["dropout generator of " + to_string(device)];
+    if (!object) object = std::make_shared<Generator>(all.seed, RandomDomain::Dropout, device);
+    return *static_cast<Generator*>(object.get());
+  }
   auto& generator = all.dropout[{device.type, device.index}];
   if (!generator) generator = std::make_unique<Generator>(all.seed, RandomDomain::Dropout, device);
   return *generator;
@@ -83,6 +88,11 @@ Generator& dropout_generator(Device device) {
 Generator& weight_generator() {
   Registry& all = registry();
   const std::lock_guard lock(all.mutex);
+  if (capture::Planning* plan = capture::planning()) {
+    auto& object = plan->objects["weight generator"];
+    if (!object) object = std::make_shared<Generator>(all.seed, RandomDomain::InitialWeights, Device::cpu());
+    return *static_cast<Generator*>(object.get());
+  }
   if (!all.weights) {
     all.weights = std::make_unique<Generator>(all.seed, RandomDomain::InitialWeights, Device::cpu());
   }

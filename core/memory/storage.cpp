@@ -1,11 +1,13 @@
 #include "dlcuda/core/memory/storage.h"
 
+#include "dlcuda/core/capture.h"
 #include "dlcuda/core/check.h"
 
 namespace dlcuda {
 
 std::shared_ptr<Storage> Storage::allocate(std::size_t bytes, Device device) {
-  return allocate(bytes, device, allocator_for(device));
+  capture::Planning* const plan = capture::planning();
+  return allocate(bytes, device, plan != nullptr ? plan->memory_of(device) : allocator_for(device));
 }
 
 std::shared_ptr<Storage> Storage::allocate(std::size_t bytes, Device device, CachingAllocator& allocator) {

@@ -178,8 +178,7 @@ cudaError_t cudaFuncSetAttribute(void (*kernel)(Parameters...), cudaFuncAttribut
 }
 
 namespace dlcuda::hostcuda {
-cudaError_t launch_kernel(const cudaLaunchConfig_t& config, const void* kernel,
-                          std::function<void()> thread);
+cudaError_t launch_kernel(const cudaLaunchConfig_t& config, const void* kernel, std::function<void()> thread);
 }
 
 template <typename... Parameters, typename... Arguments>
