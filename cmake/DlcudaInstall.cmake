@@ -6,7 +6,7 @@ include(CMakePackageConfigHelpers)
 # tests/checks/installed_headers.sh compiles each of the others on its own.
 set(DLCUDA_INTERNAL_HEADERS
     "^core/(check|label_fault)\\.h$" # fmt
-    "^core/memory/(block|pointer_table)\\.h$"
+    "^core/memory/(block|pointer_table|trace_recorder)\\.h$"
     "^kernels/(axis_layout|checks)\\.h$" # fmt
     "^kernels/(dispatch|plan_cache|walk)\\.h$"
     "^layers/recording\\.h$"

@@ -52,6 +52,7 @@
 #include "dlcuda/core/memory/block.h"
 #include "dlcuda/core/memory/pointer_table.h"
 #include "dlcuda/core/memory/pool.h"
+#include "dlcuda/core/memory/trace_recorder.h"
 
 namespace dlcuda {
 
@@ -142,6 +143,8 @@ class CachingAllocator::Impl {
   std::size_t reserved_in(std::uint64_t pool) const;
   std::vector<MemoryTagUse> tags() const;
   std::string snapshot() const;
+  void start_trace(std::size_t capacity);
+  MemoryTrace stop_trace();
 
   MemoryResource& upstream_;
   AllocatorOptions options_;
@@ -197,6 +200,7 @@ class CachingAllocator::Impl {
   std::vector<std::unique_ptr<Block[]>> block_store_;
   Block* spare_ = nullptr;
   std::size_t spares_ = 0;
+  memory::TraceRecorder trace_;
 };
 
 CachingAllocator::Impl::~Impl() {
@@ -271,6 +275,7 @@ Block* CachingAllocator::Impl::new_segment(Arena& arena, std::size_t bytes, cons
   if (segments_ != nullptr) segments_->previous = segment.get();
   segments_ = segment.release();
   ++arena.segments;
+  trace_.segment(MemoryEvent::Kind::SegmentAcquire, *segments_);
   count(plan.small, [&](MemoryUse& use) {
     use.reserved.add(bytes);
     use.segments.add(1);
@@ -310,6 +315,7 @@ void* CachingAllocator::Impl::hand_out(Block* block, const Plan& plan, std::uint
   block->tag = tag;
   held_.insert(block);
   tag_bytes_[tag] += block->bytes;
+  trace_.block(MemoryEvent::Kind::Allocate, *block);
   count(plan.small, [&](MemoryUse& use) {
     use.requested.add(plan.requested);
     use.active.add(block->bytes);
@@ -339,6 +345,7 @@ void CachingAllocator::Impl::deallocate(void* pointer) noexcept {
 void CachingAllocator::Impl::take_back(Block* block) noexcept {
   Segment* segment = block->segment;
   tag_bytes_[block->tag] -= block->bytes;
+  trace_.block(MemoryEvent::Kind::Free, *block);
   count(segment->small, [&](MemoryUse& use) {
     use.active.subtract(block->bytes);
     use.blocks.subtract(1);
@@ -380,6 +387,7 @@ void CachingAllocator::Impl::release_segment(Segment* segment) noexcept {
   (segment->previous != nullptr ? segment->previous->next : segments_) = segment->next;
   if (segment->next != nullptr) segment->next->previous = segment->previous;
   --segment->arena->segments;
+  trace_.segment(MemoryEvent::Kind::SegmentRelease, *segment);
   count(segment->small, [&](MemoryUse& use) {
     use.reserved.subtract(segment->bytes);
     use.segments.subtract(1);
@@ -434,6 +442,7 @@ void CachingAllocator::Impl::defer(Block* block) noexcept {
     return take_back(block);
   }
   stats_.deferred += block->bytes;
+  trace_.block(MemoryEvent::Kind::Defer, *block);
   deferred_.push_back(block);
 }
 
@@ -611,6 +620,24 @@ std::string CachingAllocator::Impl::snapshot() const {
   return result.dump(1);
 }
 
+void CachingAllocator::Impl::start_trace(std::size_t capacity) {
+  const std::lock_guard lock(mutex_);
+  DLCUDA_CHECK(!trace_.recording(), Error, "start_trace: the {} allocator writes a trace already",
+               upstream_.name());
+  MemoryTrace trace;
+  trace.resource = upstream_.name();
+  trace.reserved_at_start = stats_.total.reserved.current;
+  trace.held_at_start = tags_locked();
+  trace_.start(std::move(trace), capacity);
+}
+
+MemoryTrace CachingAllocator::Impl::stop_trace() {
+  const std::lock_guard lock(mutex_);
+  DLCUDA_CHECK(trace_.recording(), Error,
+               "stop_trace: the {} allocator writes no trace: call start_trace() first", upstream_.name());
+  return trace_.stop();
+}
+
 AllocatorOptions AllocatorOptions::from_environment() {
   const char* value = std::getenv("DLCUDA_NO_CACHE");
   AllocatorOptions options;
@@ -653,6 +680,9 @@ void CachingAllocator::reset_peaks() {
 
 std::vector<MemoryTagUse> CachingAllocator::tags() const { return impl_->tags(); }
 std::string CachingAllocator::snapshot() const { return impl_->snapshot(); }
+void CachingAllocator::start_trace(std::size_t capacity) { impl_->start_trace(capacity); }
+MemoryTrace CachingAllocator::stop_trace() { return impl_->stop_trace(); }
+
 MemoryPool::MemoryPool(CachingAllocator& allocator)
     : allocator_(allocator), id_(allocator.impl_->make_pool()) {}
 MemoryPool::~MemoryPool() { allocator_.impl_->end_pool(id_); }
