@@ -45,8 +45,16 @@ constexpr const char* kDarkStyles =
 /// The state of an allocator while a trace goes on.
 class Replay {
  public:
+  struct Extremes {
+    std::size_t least, most;
+  };
+
   explicit Replay(const MemoryTrace& trace) : reserved_(trace.reserved_at_start) {
-    for (const auto& [tag, bytes] : trace.held_at_start) change(MemoryTag(tag).id(), bytes);
+    for (const auto& [tag, bytes] : trace.held_at_start) {
+      const std::uint32_t id = MemoryTag(tag).id();
+      extremes_[id] = {bytes, bytes};
+      change(id, bytes);
+    }
   }
   /// True when active bytes changed.
   bool apply(const MemoryEvent& event) {
@@ -76,11 +84,14 @@ class Replay {
 
  private:
   void change(std::uint32_t tag, std::size_t by) {  // a decrease wraps round
-    by_tag_[tag] += by;
+    const std::size_t bytes = by_tag_[tag] += by;
     active_ += by;
+    Extremes& extremes = extremes_[tag];  // of a tag that held nothing at the start: from 0
+    extremes = {std::min(extremes.least, bytes), std::max(extremes.most, bytes)};
   }
 
   std::map<std::uint32_t, std::size_t> by_tag_;
+  std::map<std::uint32_t, Extremes> extremes_;
   std::size_t active_ = 0, reserved_ = 0;
 };
 
