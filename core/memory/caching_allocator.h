@@ -43,7 +43,7 @@ class CachingAllocator {
 
   /// Memory for work on `stream`, aligned to 256 bytes at least; nullptr for 0 bytes. Tagged with the
   /// thread's current_memory_tag(). Throws OutOfMemoryError when flushing the cache and trying again did not
-  /// help; after any error the allocator is as it was, and the next call works.
+  /// help; after any error what is held is as it was, and the next call works.
   void* allocate(std::size_t bytes, const Stream& stream);
 
   /// Gives memory back for reuse by later work on its stream. nullptr is legal; a pointer that this allocator
@@ -71,7 +71,7 @@ class CachingAllocator {
   /// "pool", "private_pool", "stream", "blocks": [{"offset", "bytes", "requested", "state", "tag"}]}]}.
   std::string snapshot() const;
 
-  /// Writes down what happens from now on, up to `capacity` events, for which room is made here. Throws Error
+  /// Writes a trace of what happens from now on, up to `capacity` events, for which room is made here. Throws Error
   /// when a trace is being written already.
   void start_trace(std::size_t capacity = std::size_t(1) << 16);
   /// Ends the trace and hands it over. Throws Error when there is none.

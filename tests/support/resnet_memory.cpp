@@ -77,6 +77,7 @@ class Training {
   struct Node {
     std::array<int, 2> inputs;
     int output;
+    std::vector<std::size_t> parameters;  // whose gradients it computes
     Backward backward;
   };
 
@@ -102,7 +103,6 @@ class Training {
   }
 
   void set_gradient(std::size_t parameter) {
-    // The new one is there before the old one goes.
     parameters_[parameter].gradient = recorder_.allocate(parameters_[parameter].bytes);
   }
 
@@ -116,8 +116,9 @@ class Training {
     return value;
   }
 
-  Value record(const Value& x, const Value& residual, Value y, Backward backward) {
-    tape_.push_back({{x.id, residual.id}, y.id, std::move(backward)});
+  Value record(const Value& x, const Value& residual, Value y, std::vector<std::size_t> parameters,
+               Backward backward) {
+    tape_.push_back({{x.id, residual.id}, y.id, std::move(parameters), std::move(backward)});
     return y;
   }
 
@@ -130,10 +131,11 @@ class Training {
     const bool pointwise = kernel == 1;
     Value y = result(channels, x.side / stride);
     const std::size_t weight_bytes = parameters_[weight].bytes, dx_bytes = bytes(x), y_bytes = bytes(y);
-    // Engines differ; these are sizes of the kind that they ask for: transformed weights and tiles, partial sums.
+    // Engines differ; these are sizes of the kind that they ask for: transformed weights and tiles, partial
+    // sums.
     const std::size_t most = std::size_t(32) << 20;
     workspace(pointwise ? 0 : std::min(most, weight_bytes * 2 + y_bytes / 3));
-    return record(x, {}, y, [=, this, saved = x.data](const Handle&) -> std::array<Handle, 2> {
+    return record(x, {}, y, {weight}, [=, this, saved = x.data](const Handle&) -> std::array<Handle, 2> {
       Handle dx;
       if (x.id != 0) {
         dx = recorder_.allocate(dx_bytes);
@@ -147,13 +149,14 @@ class Training {
 
   Value relu(const Value& x) {
     Value y = result(x.channels, x.side);
-    return record(x, {}, y, [this, saved = y.data, size = bytes(x)](const Handle&) -> std::array<Handle, 2> {
-      return {recorder_.allocate(size), nullptr};
-    });
+    return record(x, {}, y, {},
+                  [this, saved = y.data, size = bytes(x)](const Handle&) -> std::array<Handle, 2> {
+                    return {recorder_.allocate(size), nullptr};
+                  });
   }
 
   Value add(const Value& a, const Value& b) {
-    return record(a, b, result(a.channels, a.side), [](const Handle& dy) -> std::array<Handle, 2> {
+    return record(a, b, result(a.channels, a.side), {}, [](const Handle& dy) -> std::array<Handle, 2> {
       return {dy, dy};
     });
   }
@@ -167,7 +170,7 @@ class Training {
     const Handle mean = recorder_.allocate(std::size_t(x.channels) * 4);
     const Handle inverse_std = recorder_.allocate(std::size_t(x.channels) * 4);
     const Handle saved_y = fused && activation ? y.data : nullptr;
-    y = record(x, with_residual ? residual : Value{}, y,
+    y = record(x, with_residual ? residual : Value{}, y, {weight, bias},
                [=, this, saved = x.data, size = bytes(x)](const Handle&) -> std::array<Handle, 2> {
                  Handle dx = recorder_.allocate(size);
                  Handle dresidual = with_residual ? recorder_.allocate(size) : nullptr;
@@ -181,16 +184,16 @@ class Training {
 
   Value pool(const Value& x, std::int64_t side, bool indices) {
     Value y = result(x.channels, side);
-    const Handle saved = indices ? recorder_.allocate(std::size_t(options_.batch * y.channels * side * side) * 4)
-                                 : nullptr;
-    return record(x, {}, y, [this, saved, size = bytes(x)](const Handle&) -> std::array<Handle, 2> {
+    const Handle saved =
+        indices ? recorder_.allocate(std::size_t(options_.batch * y.channels * side * side) * 4) : nullptr;
+    return record(x, {}, y, {}, [this, saved, size = bytes(x)](const Handle&) -> std::array<Handle, 2> {
       return {recorder_.allocate(size), nullptr};
     });
   }
 
   Value linear(const Value& x, std::int64_t features) {
     const std::size_t weight = parameter(features * x.channels), bias = parameter(features);
-    return record(x, {}, result(features, 1),
+    return record(x, {}, result(features, 1), {weight, bias},
                   [=, this, saved = x.data, size = bytes(x)](const Handle&) -> std::array<Handle, 2> {
                     Handle dx = recorder_.allocate(size);
                     set_gradient(weight);
@@ -221,7 +224,7 @@ class Training {
     x = linear(pool(x, 1, false), 1000);
     // Cross-entropy keeps a number for each row.
     const Handle row = recorder_.allocate(std::size_t(options_.batch) * 4);
-    return record(x, {}, Value{++last_id_, nullptr, 1, 1},
+    return record(x, {}, Value{++last_id_, nullptr, 1, 1}, {},
                   [this, row, saved = x.data, size = bytes(x)](const Handle&) -> std::array<Handle, 2> {
                     return {recorder_.allocate(size), nullptr};
                   })
@@ -235,6 +238,8 @@ class Training {
       tape_.pop_back();
       Handle gradient = std::move(gradients.at(node.output));
       gradients.erase(node.output);
+      // What they were in the step before is not needed any more.
+      for (const std::size_t parameter : node.parameters) parameters_[parameter].gradient = nullptr;
       auto results = node.backward(gradient);
       gradient = nullptr;
       for (std::size_t i = 0; i < results.size(); ++i) {

@@ -16,7 +16,8 @@ struct ResNetMemoryOptions {
   std::int64_t batch = 8;
   std::int64_t side = 224;  ///< of the square pictures
   int steps = 2;
-  /// Batch norm, residual and ReLU in one pass, as the zoo's blocks have them; else each part keeps its output.
+  /// Batch norm, residual and ReLU in one pass, as the zoo's blocks have them; else each part keeps its
+  /// output.
   bool fused = true;
   /// Bytes of an activation's element: 4 in f32, 2 in 16-bit precision.
   std::size_t element = 4;
