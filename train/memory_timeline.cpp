@@ -7,7 +7,6 @@
 #include <iterator>
 #include <map>
 #include <numeric>
-#include <set>
 #include <span>
 #include <utility>
 
@@ -45,10 +44,6 @@ constexpr const char* kDarkStyles =
 /// The state of an allocator while a trace goes on.
 class Replay {
  public:
-  struct Extremes {
-    std::size_t least, most;
-  };
-
   explicit Replay(const MemoryTrace& trace) : reserved_(trace.reserved_at_start) {
     for (const auto& [tag, bytes] : trace.held_at_start) {
       const std::uint32_t id = MemoryTag(tag).id();
@@ -78,11 +73,19 @@ class Replay {
   }
   std::size_t active() const { return active_; }
   std::size_t reserved() const { return reserved_; }
-  const std::map<std::uint32_t, std::size_t>& by_tag() const {
-    return by_tag_;
-  }  // tag ids: the model's order
+  // Tag ids come in the model's order.
+  const std::map<std::uint32_t, std::size_t>& by_tag() const { return by_tag_; }
+  /// Whether a tag's bytes stay about the same all the time.
+  bool steady(std::uint32_t tag) const {
+    const Extremes& extremes = extremes_.at(tag);
+    return extremes.least >= extremes.most - extremes.most / 10;
+  }
 
  private:
+  struct Extremes {
+    std::size_t least, most;
+  };
+
   void change(std::uint32_t tag, std::size_t by) {  // a decrease wraps round
     const std::size_t bytes = by_tag_[tag] += by;
     active_ += by;
@@ -129,74 +132,82 @@ void colour(std::vector<Group>& groups) {
   }
 }
 
+/// The twelve largest at the peak, and one for all others. Returns which group a tag is in; others are in
+/// none.
+std::map<std::uint32_t, std::size_t> name_groups(Series& series, const Replay& whole,
+                                                 std::map<std::uint32_t, std::size_t> at_peak) {
+  for (const auto& [tag, bytes] : whole.by_tag()) at_peak.try_emplace(tag, 0);  // came after the peak
+  std::vector<std::pair<std::uint32_t, std::size_t>> largest(at_peak.begin(), at_peak.end());
+  std::stable_sort(largest.begin(), largest.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
+  largest.resize(std::min(largest.size(), kNamed));
+  // What is steady lies at the bottom, so that it does not ride on what is not; then in the model's order.
+  std::sort(largest.begin(), largest.end(), [&](const auto& a, const auto& b) {
+    return std::pair(!whole.steady(a.first), a.first) < std::pair(!whole.steady(b.first), b.first);
+  });
+  std::map<std::uint32_t, std::size_t> group_of;
+  std::size_t rest = series.peak;
+  for (const auto& [tag, bytes] : largest) {
+    group_of[tag] = series.groups.size();
+    series.groups.push_back({MemoryTag::from_id(tag).name(), {}, bytes});
+    rest -= bytes;
+  }
+  colour(series.groups);
+  if (at_peak.size() > largest.size()) {
+    series.groups.push_back({fmt::format("{} others", at_peak.size() - largest.size()), kOthersColour, rest});
+  }
+  return group_of;
+}
+
+void fill_rows(Series& series, const MemoryTrace& trace,
+               const std::map<std::uint32_t, std::size_t>& group_of) {
+  const std::size_t columns = series.column_of(series.moments - 1) + 1;
+  series.rows.resize(columns);
+  series.reserved.resize(columns);
+  std::vector<std::size_t> highest(columns, 0);
+  Replay state(trace);
+  std::size_t moment = 0;
+  const auto enter = [&] {
+    const std::size_t column = series.column_of(moment);
+    series.reserved[column] = std::max(series.reserved[column], state.reserved());
+    auto& row = series.rows[column];
+    if (!row.empty() && state.active() <= highest[column]) return;
+    highest[column] = state.active();
+    row.assign(series.groups.size(), 0);
+    for (const auto& [tag, bytes] : state.by_tag()) {
+      const auto found = group_of.find(tag);
+      row[found != group_of.end() ? found->second : group_of.size()] += bytes;
+    }
+  };
+  enter();
+  for (const MemoryEvent& event : trace.events) {
+    if (state.apply(event)) ++moment;
+    enter();
+  }
+}
+
 Series series_of(const MemoryTrace& trace, const std::vector<MemoryPhase>& phases) {
   Series series;
-  Replay state(trace);
-  std::map<std::uint32_t, std::size_t> at_peak;
-  const auto look = [&] {
-    if (state.active() <= series.peak && !at_peak.empty()) return;
-    series.peak = state.active();
-    series.reserved_at_peak = state.reserved();
-    series.peak_moment = series.moments - 1;
-    at_peak = state.by_tag();
-  };
-  look();
   series.phase_moments.assign(phases.size(), 0);
+  Replay state(trace);
+  std::map<std::uint32_t, std::size_t> at_peak = state.by_tag();
+  series.peak = state.active();
+  series.reserved_at_peak = state.reserved();
   for (const MemoryEvent& event : trace.events) {
     if (state.apply(event)) ++series.moments;
-    look();
+    if (state.active() > series.peak) {
+      series.peak = state.active();
+      series.reserved_at_peak = state.reserved();
+      series.peak_moment = series.moments - 1;
+      at_peak = state.by_tag();
+    }
     const auto time = trace.began + std::chrono::nanoseconds(event.time_ns);
     for (std::size_t i = 0; i < phases.size(); ++i) {
       if (time < phases[i].begins) series.phase_moments[i] = series.moments - 1;
     }
   }
-  for (const auto& [tag, bytes] : state.by_tag()) at_peak.try_emplace(tag, 0);  // came later
-
-  std::vector<std::pair<std::size_t, std::uint32_t>> largest;
-  for (const auto& [tag, bytes] : at_peak) largest.emplace_back(bytes, tag);
-  std::stable_sort(largest.begin(), largest.end(),
-                   [](const auto& a, const auto& b) { return a.first > b.first; });
-  largest.resize(std::min(largest.size(), kNamed));
-  std::map<std::uint32_t, std::size_t> group_of;
-  for (const auto& [tag, bytes] : at_peak) {
-    const bool named =
-        std::any_of(largest.begin(), largest.end(), [&](const auto& l) { return l.second == tag; });
-    if (!named) continue;
-    group_of[tag] = series.groups.size();
-    series.groups.push_back({MemoryTag::from_id(tag).name(), {}, bytes});
-  }
-  colour(series.groups);
-  const std::size_t others = series.groups.size();
-  if (at_peak.size() > others) {
-    std::size_t bytes = series.peak;
-    for (const Group& group : series.groups) bytes -= group.at_peak;
-    series.groups.push_back({fmt::format("{} others", at_peak.size() - others), kOthersColour, bytes});
-  }
-
   series.peak_column = series.column_of(series.peak_moment);
-  const std::size_t columns = series.column_of(series.moments - 1) + 1;
-  series.rows.resize(columns);
-  series.reserved.resize(columns);
-  std::vector<std::size_t> highest(columns, 0);
-  Replay again(trace);
-  std::size_t moment = 0;
-  const auto enter = [&] {
-    const std::size_t column = series.column_of(moment);
-    series.reserved[column] = std::max(series.reserved[column], again.reserved());
-    auto& row = series.rows[column];
-    if (!row.empty() && again.active() <= highest[column]) return;
-    highest[column] = again.active();
-    row.assign(series.groups.size(), 0);
-    for (const auto& [tag, bytes] : again.by_tag()) {
-      const auto found = group_of.find(tag);
-      row[found != group_of.end() ? found->second : others] += bytes;
-    }
-  };
-  enter();
-  for (const MemoryEvent& event : trace.events) {
-    if (again.apply(event)) ++moment;
-    enter();
-  }
+  fill_rows(series, trace, name_groups(series, state, std::move(at_peak)));
   return series;
 }
 

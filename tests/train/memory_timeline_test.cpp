@@ -78,6 +78,14 @@ TEST(MemoryTimeline, AreasLegendPeakAndReserved) {
   EXPECT_THAT(svg, Not(HasSubstr("others")));
 }
 
+TEST(MemoryTimeline, WhatIsSteadyLiesBelow) {
+  MemoryTrace trace = training_step(2);
+  trace.held_at_start.push_back({"made later than the layers", kMiB});
+  const std::string svg = draw_memory_timeline("", trace);
+  EXPECT_LT(svg.find("<title>made later"), svg.find("<title>layer1"));
+  EXPECT_LT(svg.find("<title>layer1"), svg.find("<title>layer2"));
+}
+
 TEST(MemoryTimeline, OfManyLayersTheLargestAreNamed) {
   const std::string svg = draw_memory_timeline("deep", training_step(60));
   expect_well_formed(svg);
