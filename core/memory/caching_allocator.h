@@ -71,8 +71,8 @@ class CachingAllocator {
   /// "pool", "private_pool", "stream", "blocks": [{"offset", "bytes", "requested", "state", "tag"}]}]}.
   std::string snapshot() const;
 
-  /// Writes a trace of what happens from now on, up to `capacity` events, for which room is made here. Throws Error
-  /// when a trace is being written already.
+  /// Writes a trace of what happens from now on, up to `capacity` events, for which room is made here. Throws
+  /// Error when a trace is being written already.
   void start_trace(std::size_t capacity = std::size_t(1) << 16);
   /// Ends the trace and hands it over. Throws Error when there is none.
   MemoryTrace stop_trace();
