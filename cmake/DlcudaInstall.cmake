@@ -11,6 +11,7 @@ set(DLCUDA_INTERNAL_HEADERS
     "^kernels/(dispatch|plan_cache|walk)\\.h$"
     "^layers/recording\\.h$"
     "^data/(byte_source|digit_shapes)\\.h$"
+    "^train/svg\\.h$"
     "/(cpu|cuda|functors)/" # the two sides of a kernel family, and the maths that they share
 )
 

@@ -1,14 +1,12 @@
 // What the project's pictures share: escaped text, rounded axis steps, a buffer to print elements into.
+// Internal.
 #pragma once
 
 #include <string>
 #include <string_view>
 #include <utility>
 
-#include "dlcuda/core/macros.h"
-
-namespace dlcuda {
-namespace svg DLCUDA_API {
+namespace dlcuda::svg {
 
 /// Text as it may stand in an element or an attribute.
 std::string escape(std::string_view text);
@@ -40,5 +38,4 @@ class Canvas {
   std::string svg_;
 };
 
-}  // namespace svg
-}  // namespace dlcuda
+}  // namespace dlcuda::svg
