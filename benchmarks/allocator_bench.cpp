@@ -1,14 +1,15 @@
-// The caching allocator on host memory against malloc and std::pmr's pool: one warm block, and a trace that
-// looks like a training step. Nothing touches the memory, so what is measured is bookkeeping (and, for
-// malloc, the pages that it maps and unmaps for big blocks).
+// The caching allocator on host memory against malloc and std::pmr's pools: one warm block, and what training
+// a ResNet-50 asks for. Nothing touches the memory, so what is measured is bookkeeping (and, for malloc, the
+// pages that it maps and unmaps for big blocks).
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>
 #include <memory_resource>
-#include <random>
+#include <utility>
 #include <vector>
 
 #include "dlcuda/core/memory/caching_allocator.h"
+#include "dlcuda/tests/support/resnet_memory.h"
 
 namespace dlcuda {
 namespace {
@@ -29,14 +30,17 @@ class Malloc {
   void deallocate(void* pointer, std::size_t) { std::free(pointer); }
 };
 
-class Pool {
+template <typename Resource>
+class StandardPool {
  public:
   void* allocate(std::size_t bytes) { return pool_.allocate(bytes, 256); }
   void deallocate(void* pointer, std::size_t bytes) { pool_.deallocate(pointer, bytes, 256); }
 
  private:
-  std::pmr::unsynchronized_pool_resource pool_;
+  Resource pool_;
 };
+using Pool = StandardPool<std::pmr::unsynchronized_pool_resource>;
+using SynchronizedPool = StandardPool<std::pmr::synchronized_pool_resource>;
 
 template <typename Allocator>
 void warm_block(benchmark::State& state) {
@@ -51,56 +55,32 @@ void warm_block(benchmark::State& state) {
 BENCHMARK(warm_block<Caching>)->Arg(512)->Arg(256 << 10)->Arg(4 << 20);
 BENCHMARK(warm_block<Malloc>)->Arg(512)->Arg(256 << 10)->Arg(4 << 20);
 BENCHMARK(warm_block<Pool>)->Arg(512)->Arg(256 << 10)->Arg(4 << 20);
+BENCHMARK(warm_block<SynchronizedPool>)->Arg(512)->Arg(256 << 10)->Arg(4 << 20);
 
-struct Operation {
-  std::size_t slot;
-  std::size_t bytes;  // 0: free what the slot holds
-};
-
-/// Layers of a forward pass that keep an activation and use a workspace, then backward in the opposite order.
-std::vector<Operation> training_step(std::size_t layers) {
-  std::mt19937 random(1);
-  std::vector<Operation> trace;
-  std::vector<std::size_t> sizes;
-  for (std::size_t i = 0; i < layers; ++i) {
-    sizes.push_back(random() % 3 == 0 ? 256 + random() % 65'536 : (64 << 10) + random() % (4 << 20));
-  }
-  const std::size_t workspace = layers, gradient = layers + 1, next_gradient = layers + 2;
-  for (std::size_t i = 0; i < layers; ++i) {
-    trace.push_back({i, sizes[i]});
-    trace.push_back({workspace, sizes[i] / 2 + 1});
-    trace.push_back({workspace, 0});
-  }
-  for (std::size_t i = layers; i-- > 0;) {
-    const std::size_t mine = i % 2 == 0 ? gradient : next_gradient;
-    if (i + 2 < layers) trace.push_back({mine, 0});
-    trace.push_back({mine, sizes[i]});
-    trace.push_back({i, 0});
-  }
-  trace.push_back({gradient, 0});
-  trace.push_back({next_gradient, 0});
-  return trace;
-}
-
+/// Parameters, two steps of training a ResNet-50 at batch 8, and the end of it all; once more for each
+/// iteration.
 template <typename Allocator>
-void training_trace(benchmark::State& state) {
+void resnet50_steps(benchmark::State& state) {
   Allocator allocator;
-  const auto trace = training_step(std::size_t(state.range(0)));
-  std::vector<std::pair<void*, std::size_t>> slots(std::size_t(state.range(0)) + 3);
-  for (auto _ : state) {
-    for (const auto& [slot, bytes] : trace) {
+  const ResNetMemory memory = resnet50_memory({.batch = 8});
+  std::vector<std::pair<void*, std::size_t>> slots(memory.slots);
+  const auto replay = [&] {
+    for (const auto& [slot, bytes] : memory.operations) {
       if (bytes == 0) {
         allocator.deallocate(slots[slot].first, slots[slot].second);
       } else {
         slots[slot] = {allocator.allocate(bytes), bytes};
       }
     }
-  }
-  state.SetItemsProcessed(std::int64_t(state.iterations()) * std::int64_t(trace.size()));
+  };
+  replay();  // what an allocator keeps, it has then
+  for (auto _ : state) replay();
+  state.SetItemsProcessed(std::int64_t(state.iterations()) * std::int64_t(memory.operations.size()));
 }
-BENCHMARK(training_trace<Caching>)->Arg(16)->Arg(160);
-BENCHMARK(training_trace<Malloc>)->Arg(16)->Arg(160);
-BENCHMARK(training_trace<Pool>)->Arg(16)->Arg(160);
+BENCHMARK(resnet50_steps<Caching>);
+BENCHMARK(resnet50_steps<Malloc>);
+BENCHMARK(resnet50_steps<Pool>);
+BENCHMARK(resnet50_steps<SynchronizedPool>);
 
 }  // namespace
 }  // namespace dlcuda

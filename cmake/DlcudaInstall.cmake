@@ -6,11 +6,12 @@ include(CMakePackageConfigHelpers)
 # tests/checks/installed_headers.sh compiles each of the others on its own.
 set(DLCUDA_INTERNAL_HEADERS
     "^core/(capture|check|label_fault)\\.h$" # fmt
-    "^core/memory/(block|pointer_table)\\.h$"
+    "^core/memory/(block|pointer_table|trace_recorder)\\.h$"
     "^kernels/(axis_layout|checks)\\.h$" # fmt
     "^kernels/(dispatch|plan_cache|walk)\\.h$"
     "^layers/recording\\.h$"
     "^data/(byte_source|digit_shapes)\\.h$"
+    "^train/svg\\.h$"
     "/(cpu|cuda|functors)/" # the two sides of a kernel family, and the maths that they share
 )
 

@@ -148,6 +148,16 @@ void write_leaf(const Tensor& leaf, Tensor grad) {
   }
 }
 
+// What the step before wrote is of no use any more once this step computes the same gradient. It goes first,
+// so that the new one takes its place: there are never two of them, and no gradient wanders through memory. A
+// recording has memory of its own, and may yet have to undo what it changes.
+void drop_old_gradients(const Node& node) {
+  if (capture::recording() != nullptr) return;
+  for (const Edge& edge : node.edges()) {
+    if (edge.leaf.defined() && edge.leaf.meta().grad_stamp != current_stamp) edge.leaf.meta().grad = Tensor();
+  }
+}
+
 /// Gradients on their way, newest node first.
 class PendingGradients {
  public:
@@ -276,6 +286,7 @@ void Tensor::backward(GradientMode mode) const {
   pending.add(meta().node, one);
   while (!pending.empty()) {
     auto [node, grad] = pending.take_newest();
+    drop_old_gradients(*node);
     auto gradients = node->run(grad);
     grad = Tensor();
     const auto& edges = node->edges();

@@ -148,7 +148,7 @@ class Tensor {
   /// Marks a leaf as a variable to differentiate by. Throws Error for a computed tensor, DTypeError for
   /// integers.
   Tensor& set_requires_grad(bool value = true);
-  /// The gradient of the last backward() that reached this leaf; undefined before.
+  /// The gradient of the last backward() that reached this leaf; undefined before, and after one that failed.
   Tensor grad() const;
   /// Counts the steps in which a gradient was written; optimisers use it to skip stale gradients.
   std::uint64_t grad_stamp() const;

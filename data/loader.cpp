@@ -13,6 +13,7 @@
 
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/memory/resource.h"
+#include "dlcuda/core/memory/tag.h"
 #include "dlcuda/core/stream.h"
 
 namespace dlcuda {
@@ -157,6 +158,7 @@ class DataLoader::Impl {
   }
 
   void prepare(Slot& slot) {
+    const MemoryTagScope scope(tag_);
     const ImageShape& shape = pipeline_.output_shape();
     const Shape images{batch_size_, shape.channels, shape.height, shape.width}, labels{batch_size_};
     if (options_.device.is_cuda()) {
@@ -233,6 +235,7 @@ class DataLoader::Impl {
   }
 
   const Batch* upload(Slot& slot, const Batch& batch) {
+    const MemoryTagScope scope(tag_);
     uploaded_ = {batch.images.to(options_.device), batch.labels.to(options_.device)};
     slot.uploaded->record(current_stream(options_.device));
     return &uploaded_;
@@ -256,6 +259,7 @@ class DataLoader::Impl {
   std::shared_ptr<const ImageDataset> dataset_;
   ImagePipeline pipeline_;
   LoaderOptions options_;
+  const MemoryTag tag_{"data"};
   std::int64_t batch_size_ = 0, batches_ = 0, images_ = 0, held_ = 1;
   std::vector<Slot> slots_;
   Workspace own_;   // of the thread that calls next(), where there are no workers

@@ -30,8 +30,14 @@ void Module::visit(const std::string& prefix, const Visit& call) const {
 }
 
 Tensor Module::operator()(const Tensor& x) {
+  // The root has no name, but what it allocates between its layers is the model's.
+  static const MemoryTag kModel("(model)");
   std::optional<MemoryTagScope> scope;
-  if (tag_ != MemoryTag()) scope.emplace(tag_);
+  if (tag_ != MemoryTag()) {
+    scope.emplace(tag_);
+  } else if (current_memory_tag() == MemoryTag()) {
+    scope.emplace(kModel);
+  }
   Tensor y = forward(x);
   if (forward_callback) forward_callback(*this, y);
   return y;

@@ -26,7 +26,7 @@ class Module {
   Module& operator=(const Module&) = delete;
 
   virtual Tensor forward(const Tensor& x) = 0;
-  /// forward(), with what it allocates tagged with this module's name ("features.0").
+  /// forward(), with what it allocates tagged with this module's name ("features.0"; "(model)" for the root).
   Tensor operator()(const Tensor& x);
 
   /// Trainable tensors, this module's and then its children's, in order of registration. A tensor that

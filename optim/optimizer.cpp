@@ -39,12 +39,18 @@ void check_parameters(const NamedTensors& parameters) {
   }
 }
 
+MemoryTag tag() {
+  static const MemoryTag kTag("optimizer");
+  return kTag;
+}
+
 bool is_low_precision(DType dtype) { return dtype == DType::BF16 || dtype == DType::F16; }
 
 }  // namespace
 
 Optimizer::Optimizer(const NamedTensors& parameters, double learning_rate, int states) {
   check_parameters(parameters);
+  const MemoryTagScope scope(tag());
   DLCUDA_CHECK(learning_rate > 0, ArgumentError, "optimizer: the learning rate must be positive, got {}",
                learning_rate);
   lr_ = Tensor::empty({1}, DType::F32, parameters.front().second.device());
@@ -72,6 +78,7 @@ void Optimizer::set_learning_rate(double lr) {
 
 void Optimizer::step() {
   const autograd::NoGrad no_grad;
+  const MemoryTagScope scope(tag());
   tensors_.clear();
   gradients_.clear();
   for (const Slot& slot : slots_) {

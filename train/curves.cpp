@@ -7,6 +7,8 @@
 #include <iterator>
 #include <limits>
 
+#include "dlcuda/train/svg.h"
+
 namespace dlcuda {
 namespace {
 
@@ -14,46 +16,13 @@ constexpr double kPanelWidth = 480, kHeight = 380;
 constexpr double kLeft = 64, kRight = 24, kTop = 84, kBottom = 52;  // margins of a panel's plot area
 constexpr std::size_t kMostMarkers = 40;
 
-constexpr const char* kStyle = R"(<style>
-  .page { fill: #ffffff; } .title { fill: #111827; font-size: 16px; font-weight: 600; }
-  .name { fill: #111827; font-size: 13px; font-weight: 600; } .text { fill: #4b5563; font-size: 12px; }
-  .grid { stroke: #e5e7eb; stroke-width: 1; } .axis { stroke: #6b7280; stroke-width: 1; }
-  .best { stroke: #6b7280; stroke-width: 1; stroke-dasharray: 4 4; }
-  .line { fill: none; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }
+constexpr const char* kStyles =
+    R"(  .line { fill: none; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }
   .s0 { stroke: #2563eb; } .d0 { fill: #2563eb; } .s1 { stroke: #ea580c; } .d1 { fill: #ea580c; }
-  @media (prefers-color-scheme: dark) {
-    .page { fill: #0f172a; } .title, .name { fill: #f1f5f9; } .text { fill: #cbd5e1; }
-    .grid { stroke: #253047; } .axis, .best { stroke: #94a3b8; }
-    .s0 { stroke: #60a5fa; } .d0 { fill: #60a5fa; } .s1 { stroke: #fb923c; } .d1 { fill: #fb923c; }
-  }
-</style>
 )";
-
-std::string escape(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '"')
-      out += "&quot;";
-    else
-      out += c;
-  }
-  return out;
-}
-
-// 1, 2 or 5 times a power of ten, so that about `wanted` steps cover `span`.
-double nice_step(double span, int wanted) {
-  const double raw = span / wanted, power = std::pow(10.0, std::floor(std::log10(raw)));
-  for (const double factor : {1.0, 2.0, 5.0}) {
-    if (raw <= factor * power) return factor * power;
-  }
-  return 10 * power;
-}
+constexpr const char* kDarkStyles =
+    R"(    .s0 { stroke: #60a5fa; } .d0 { fill: #60a5fa; } .s1 { stroke: #fb923c; } .d1 { fill: #fb923c; }
+)";
 
 struct Axis {
   double low, high, step;
@@ -77,14 +46,14 @@ Axis value_axis(const CurvePanel& panel) {
   else
     low = 0;  // and 0 where a loss does
   if (high - low < 1e-9) low -= panel.percent ? 0.01 : 0, high += panel.percent ? 0 : 1;
-  const double step = nice_step(high - low, 5);
+  const double step = svg::nice_step(high - low, 5);
   // The tolerance keeps a value that lies on a tick from opening another step.
   return {std::floor(low / step + 1e-9) * step, std::ceil(high / step - 1e-9) * step, step};
 }
 
 std::string label(double value, double step, bool percent) {
   const double shown_step = percent ? step * 100 : step;
-  const int digits = std::max(0, int(-std::floor(std::log10(shown_step) + 1e-9)));
+  const int digits = svg::digits_for(shown_step);
   return percent ? fmt::format("{:.{}f}%", value * 100, digits) : fmt::format("{:.{}f}", value, digits);
 }
 
@@ -102,22 +71,10 @@ class PanelDrawing {
     draw_mark();
     for (std::size_t i = 0; i < panel_.curves.size(); ++i) draw_curve(i);
     draw_legend();
-    return std::move(svg_);
+    return canvas_.take();
   }
 
  private:
-  template <typename... Arguments>
-  void put(fmt::format_string<Arguments...> format, Arguments&&... arguments) {
-    fmt::format_to(std::back_inserter(svg_), format, std::forward<Arguments>(arguments)...);
-  }
-  void line(const char* style, double x1, double y1, double x2, double y2) {
-    put("<line class=\"{}\" x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\"/>\n", style, x1, y1, x2,
-        y2);
-  }
-  void text(const char* style, const char* anchor, double x, double y, const std::string& words) {
-    put("<text class=\"{}\" text-anchor=\"{}\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>\n", style, anchor, x, y,
-        escape(words));
-  }
   double x(std::size_t epoch) const {
     if (epochs_ <= 1) return (left_ + right_) / 2;
     return left_ + 8 + double(epoch - 1) / double(epochs_ - 1) * (right_ - left_ - 16);
@@ -125,31 +82,32 @@ class PanelDrawing {
   double y(double value) const { return values_.at(value, kHeight - kBottom, kTop); }
 
   void draw_frame() {
-    text("name", "start", left_, kTop - 30, panel_.title);
+    canvas_.text("name", "start", left_, kTop - 30, panel_.title);
     const int ticks = int(std::lround((values_.high - values_.low) / values_.step));
     for (int i = 0; i <= ticks; ++i) {
       const double value = values_.low + i * values_.step;
-      line(i == 0 ? "axis" : "grid", left_, y(value), right_, y(value));
-      text("text", "end", left_ - 8, y(value) + 4, label(value, values_.step, panel_.percent));
+      canvas_.line(i == 0 ? "axis" : "grid", left_, y(value), right_, y(value));
+      canvas_.text("text", "end", left_ - 8, y(value) + 4, label(value, values_.step, panel_.percent));
     }
   }
 
   void draw_epochs() {
-    const auto step = std::size_t(std::max(1.0, nice_step(double(std::max<std::size_t>(epochs_, 1)), 10)));
+    const auto step =
+        std::size_t(std::max(1.0, svg::nice_step(double(std::max<std::size_t>(epochs_, 1)), 10)));
     for (std::size_t epoch = 1; epoch <= epochs_; ++epoch) {
       if (epoch != 1 && epoch % step != 0) continue;
-      line("axis", x(epoch), kHeight - kBottom, x(epoch), kHeight - kBottom + 4);
-      text("text", "middle", x(epoch), kHeight - kBottom + 18, fmt::to_string(epoch));
+      canvas_.line("axis", x(epoch), kHeight - kBottom, x(epoch), kHeight - kBottom + 4);
+      canvas_.text("text", "middle", x(epoch), kHeight - kBottom + 18, fmt::to_string(epoch));
     }
-    text("text", "middle", (left_ + right_) / 2, kHeight - 12, "epoch");
+    canvas_.text("text", "middle", (left_ + right_) / 2, kHeight - 12, "epoch");
   }
 
   void draw_mark() {
     if (marked_ == 0 || marked_ > epochs_) return;
-    line("best", x(marked_), kTop, x(marked_), kHeight - kBottom);
+    canvas_.line("mark", x(marked_), kTop, x(marked_), kHeight - kBottom);
     const bool near_right = x(marked_) > (left_ + right_) / 2;
-    text("text", near_right ? "end" : "start", x(marked_) + (near_right ? -6 : 6), kTop - 6,
-         fmt::format("best: epoch {}", marked_));
+    canvas_.text("text", near_right ? "end" : "start", x(marked_) + (near_right ? -6 : 6), kTop - 6,
+                 fmt::format("best: epoch {}", marked_));
   }
 
   void draw_curve(std::size_t index) {
@@ -166,13 +124,15 @@ class PanelDrawing {
       pen_down = true;
     }
     if (path.empty()) return;
-    put("<path class=\"line s{}\" d=\"{}\"/>\n", index % 2, path.substr(0, path.size() - 1));
+    canvas_.raw(
+        fmt::format("<path class=\"line s{}\" d=\"{}\"/>\n", index % 2, path.substr(0, path.size() - 1)));
     if (curve.values.size() > kMostMarkers) return;
     for (std::size_t i = 0; i < curve.values.size(); ++i) {
       if (!std::isfinite(curve.values[i])) continue;
-      put("<circle class=\"d{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\"><title>epoch {}: "
-          "{:.5g}</title></circle>\n",
-          index % 2, x(i + 1), y(curve.values[i]), i + 1, curve.values[i]);
+      canvas_.raw(
+          fmt::format("<circle class=\"d{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\"><title>epoch {}: "
+                      "{:.5g}</title></circle>\n",
+                      index % 2, x(i + 1), y(curve.values[i]), i + 1, curve.values[i]));
     }
   }
 
@@ -181,10 +141,9 @@ class PanelDrawing {
     double at = right_;
     for (std::size_t i = panel_.curves.size(); i-- > 0;) {
       const std::string& name = panel_.curves[i].name;
-      text("text", "end", at, kTop - 30, name);
+      canvas_.text("text", "end", at, kTop - 30, name);
       at -= kLetter * double(name.size()) + 24;
-      put("<line class=\"line s{}\" x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\"/>\n", i % 2, at,
-          kTop - 34, at + 16, kTop - 34);
+      canvas_.line(i % 2 == 0 ? "line s0" : "line s1", at, kTop - 34, at + 16, kTop - 34);
       at -= 16;
     }
   }
@@ -194,25 +153,19 @@ class PanelDrawing {
   double left_, right_;
   std::size_t epochs_ = 0;
   Axis values_{};
-  std::string svg_;
+  svg::Canvas canvas_;
 };
 
 }  // namespace
 
 std::string draw_curves(const std::string& title, const std::vector<CurvePanel>& panels,
                         std::size_t marked_epoch) {
-  const double width = kPanelWidth * double(panels.size());
-  std::string svg = fmt::format(
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0:.0f} {1:.0f}\" width=\"{0:.0f}\" "
-      "height=\"{1:.0f}\" font-family=\"system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif\">\n",
-      width, kHeight);
-  svg += kStyle;
-  svg += fmt::format("<rect class=\"page\" width=\"{:.0f}\" height=\"{:.0f}\" rx=\"8\"/>\n", width, kHeight);
-  svg += fmt::format("<text class=\"title\" x=\"{:.0f}\" y=\"30\">{}</text>\n", kLeft, escape(title));
+  std::string picture =
+      svg::open(kPanelWidth * double(panels.size()), kHeight, kLeft, title, kStyles, kDarkStyles);
   for (std::size_t i = 0; i < panels.size(); ++i) {
-    svg += PanelDrawing(panels[i], kPanelWidth * double(i), marked_epoch).draw();
+    picture += PanelDrawing(panels[i], kPanelWidth * double(i), marked_epoch).draw();
   }
-  return svg + "</svg>\n";
+  return picture + "</svg>\n";
 }
 
 }  // namespace dlcuda

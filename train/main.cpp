@@ -4,16 +4,19 @@
 #include <cstdio>
 #include <cstring>
 #include <new>
+#include <optional>
 
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/cuda/runtime.h"
 #include "dlcuda/core/memory/caching_allocator.h"
+#include "dlcuda/core/memory/tag.h"
 #include "dlcuda/core/parallel.h"
 #include "dlcuda/kernels/precision.h"
 #include "dlcuda/kernels/random.h"
 #include "dlcuda/optim/optimizer.h"
 #include "dlcuda/train/console.h"
 #include "dlcuda/train/json_lines.h"
+#include "dlcuda/train/memory_timeline.h"
 #include "dlcuda/train/model_table.h"
 #include "dlcuda/train/run_folder.h"
 #include "dlcuda/train/trainer.h"
@@ -83,9 +86,15 @@ int train(Run& run, const TrainOptions& options) {
   DataLoader validation(run.data.validation, run.test_images, test_loading);
   DataLoader test(run.data.test, run.test_images, test_loading);
 
-  const auto model = run.spec.make_model(run.test_images.output_shape(), run.data.train->class_count());
+  const auto model = [&] {
+    const MemoryTagScope scope("parameters");
+    return run.spec.make_model(run.test_images.output_shape(), run.data.train->class_count());
+  }();
   const std::vector<LayerSummary> layers = summarize_layers(*model, run.test_images.output_shape());
-  model->to(device);
+  {
+    const MemoryTagScope scope("parameters");
+    model->to(device);
+  }
   const auto task = run.spec.make_task(device);
   const auto optimizer = make_optimizer(options.optimizer, model->parameters(), options.lr);
 
@@ -97,6 +106,14 @@ int train(Run& run, const TrainOptions& options) {
   TrainerConfig config{.epochs = options.epochs, .schedule = run.spec.schedule, .format = run.spec.format};
   config.test_best = !run.data.validation_is_test;
   config.capture = !options.eager;
+  std::optional<MemoryTimelineRecorder> timeline;
+  if (!options.memory_timeline.empty()) {
+    timeline.emplace(device,
+                     fmt::format("{}, batch {}, {}: memory of one training step", run.spec.name,
+                                 options.batch_size, to_string(device)),
+                     options.memory_timeline);
+    config.memory_timeline = &*timeline;
+  }
   if (run.console.traits().terminal) config.progress_interval = std::chrono::milliseconds(100);
   return Trainer({device, *model, *task, *optimizer, kernels::dropout_generator(device), train, validation,
                   test, run.folder, run.observers},
@@ -145,6 +162,10 @@ int run(int argc, const char* const* argv, const ModelSpec& spec) {
 
   const DatasetSplits data =
       open_dataset({.name = options.data, .folder = options.data_dir, .limit = options.limit});
+  DLCUDA_CHECK(
+      options.memory_timeline.empty() || options.epochs > 1 || data.train->size() > options.batch_size,
+      ArgumentError,
+      "--memory-timeline: it is the second step that is drawn, and this training has only one");
   const auto pipeline = [&](const ImageDataset& images, const auto& transforms) {
     return ImagePipeline(images.image_shape(), transforms, data.normalization);
   };

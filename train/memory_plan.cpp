@@ -44,7 +44,7 @@ class NoEvents final : public EventSource {
 /// "block1.conv1" of "block1.conv1.weight".
 std::string layer_of(const std::string& name) {
   const std::size_t dot = name.rfind('.');
-  return dot == std::string::npos ? "" : name.substr(0, dot);
+  return dot == std::string::npos ? "(model)" : name.substr(0, dot);
 }
 
 class Layers {
@@ -66,8 +66,6 @@ std::map<std::string, std::size_t> bytes_by_tag(const CachingAllocator& memory) 
   for (const MemoryTagUse& use : memory.tags()) result[use.tag] = use.bytes;
   return result;
 }
-
-std::string name_of_tag(const std::string& tag) { return tag == MemoryTag().name() ? "" : tag; }
 
 /// The bytes that a tensor's block has.
 std::size_t block_bytes(const Tensor& tensor) {
@@ -92,7 +90,7 @@ void count_states(std::size_t bytes, Layers& layers, const Module& model) {
   for (const auto& [name, tensor] : model.parameters()) {
     layers.at(layer_of(name)).optimizer_state += states * block_bytes(tensor);
   }
-  layers.at("").optimizer_state += bytes - states * parameters;
+  layers.at("optimizer").optimizer_state += bytes - states * parameters;
 }
 
 }  // namespace
@@ -146,7 +144,7 @@ MemoryPlan plan_memory(const PlannedTraining& training, std::int64_t batch_size,
       for (const auto& [tag, bytes] : bytes_by_tag(memory)) {
         const auto found = before.find(tag);
         const std::size_t earlier = found == before.end() ? 0 : found->second;
-        if (bytes > earlier) layers.at(name_of_tag(tag)).activations += bytes - earlier;
+        if (bytes > earlier) layers.at(tag).activations += bytes - earlier;
       }
     }
     loss.backward();
@@ -201,7 +199,7 @@ std::string to_string(const MemoryPlan& plan) {
   std::string text = fmt::format("{:<{}}  {:>10}  {:>10}  {:>10}  {:>11}\n", "layer", width, "parameters",
                                  "gradients", "optimizer", "activations");
   for (const LayerMemory& layer : plan.layers) {
-    if (layer.total() > 0) text += row(layer.layer.empty() ? "(other)" : layer.layer, layer);
+    if (layer.total() > 0) text += row(layer.layer, layer);
   }
   text += row("total", plan.all);
   text += fmt::format("batch of {}: {}; workspace at the peak: {}\n", plan.batch_size,

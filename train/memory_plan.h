@@ -31,7 +31,7 @@ PlannedTraining plan_classification(std::function<std::unique_ptr<Module>()> mak
 
 /// Bytes; blocks as the allocator cuts them.
 struct LayerMemory {
-  std::string layer;                ///< "block1.conv1"; "" for what belongs to none
+  std::string layer;  ///< "block1.conv1"; "(model)": the model's own; "loss"; "optimizer": a step count
   std::size_t parameters = 0;       ///< and buffers
   std::size_t gradients = 0;        ///< of the parameters
   std::size_t optimizer_state = 0;  ///< and master weights

@@ -110,6 +110,8 @@ ParsedCommandLine parse_options(int argc, const char* const* argv, const TrainOp
   app.add_flag(
       "--auto-batch", options.auto_batch,
       "where memory runs out in the first epoch, start again with half the batch, at most three times");
+  add("--memory-timeline", options.memory_timeline, "FILE",
+      "draw the memory of the second training step, layer by layer, as SVG", "none");
   app.add_flag("--json", options.json, "JSON lines on standard output, everything else on standard error");
   app.add_flag("-h,--help", show_help, "print this and exit");
   app.add_flag("--version", show_version, "print the version and exit");

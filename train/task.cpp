@@ -1,5 +1,6 @@
 #include "dlcuda/train/task.h"
 
+#include "dlcuda/core/memory/tag.h"
 #include "dlcuda/kernels/cross_entropy.h"
 #include "dlcuda/layers/functional.h"
 
@@ -9,6 +10,8 @@ ClassificationTask::ClassificationTask(Device device) : metrics_(Tensor::zeros({
 
 Tensor ClassificationTask::loss(Module& model, const Batch& batch) {
   const Tensor logits = model(batch.images);  // (N, classes)
+  static const MemoryTag kTag("loss");
+  const MemoryTagScope scope(kTag);
   const Tensor loss = functional::cross_entropy(logits, batch.labels);
   kernels::classification_metrics(logits.detach(), batch.labels, loss.detach(), metrics_);
   return loss;

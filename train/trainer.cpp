@@ -6,6 +6,7 @@
 
 #include "dlcuda/core/autograd.h"
 #include "dlcuda/core/check.h"
+#include "dlcuda/core/memory/tag.h"
 #include "dlcuda/core/safetensors.h"
 #include "dlcuda/kernels/copy.h"
 
@@ -18,6 +19,8 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 // With one channel the two formats lie in memory alike, and only the name changes.
 Batch in_format(const Batch& batch, MemoryFormat format) {
+  static const MemoryTag kTag("data");
+  const MemoryTagScope scope(kTag);
   const bool renamed = batch.images.size(1) == 1;
   return {renamed ? batch.images.with_format(format) : kernels::to_format(batch.images, format),
           batch.labels};
@@ -95,7 +98,11 @@ void Trainer::update(const Batch& batch) {
   const std::int64_t all_steps = config_.epochs * parts_.train.batches();
   parts_.optimizer.set_learning_rate(base_lr_ *
                                      config_.schedule.factor(double(steps_done_) / double(all_steps)));
-  if (config_.capture) {
+  if (config_.memory_timeline != nullptr && steps_done_ < 2) {
+    if (steps_done_ == 1) config_.memory_timeline->begin();
+    step(batch);
+    if (steps_done_ == 1) config_.memory_timeline->finish();
+  } else if (config_.capture) {
     captured_step_({batch.images, batch.labels});
     if (!captured_step_.fallback_reason().empty() && !std::exchange(fell_back_, true)) {
       const std::string note = fmt::format("steps are not recorded: {}", captured_step_.fallback_reason());
@@ -108,8 +115,14 @@ void Trainer::update(const Batch& batch) {
 }
 
 Tensor Trainer::step(const Batch& batch) {
+  const auto phase = [this](const char* name) {
+    if (config_.memory_timeline != nullptr) config_.memory_timeline->phase(name);
+  };
+  phase("forward");
   const Tensor loss = parts_.task.loss(parts_.model, in_format(batch, config_.format));
+  phase("backward");
   loss.backward();
+  phase("update");
   parts_.optimizer.step();
   parts_.dropout.advance_step();
   return loss;

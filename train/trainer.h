@@ -13,6 +13,7 @@
 #include "dlcuda/layers/module.h"
 #include "dlcuda/optim/optimizer.h"
 #include "dlcuda/train/interrupt.h"
+#include "dlcuda/train/memory_timeline.h"
 #include "dlcuda/train/report.h"
 #include "dlcuda/train/run_folder.h"
 #include "dlcuda/train/schedule.h"
@@ -33,6 +34,9 @@ struct TrainerConfig {
   /// Whether the final test uses the weights of the epoch with the lowest validation loss, or the last ones.
   /// Not for a validation split that is the test split: the test would have chosen its own weights.
   bool test_best = true;
+  /// Draws the memory of the second step, when all that is made once is there; it must outlive the trainer.
+  /// The first two steps are not recorded then.
+  MemoryTimelineRecorder* memory_timeline = nullptr;
 };
 
 /// All on one device; they must outlive the trainer.

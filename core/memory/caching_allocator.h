@@ -13,6 +13,7 @@
 #include "dlcuda/core/memory/resource.h"
 #include "dlcuda/core/memory/stats.h"
 #include "dlcuda/core/memory/tag.h"
+#include "dlcuda/core/memory/trace.h"
 #include "dlcuda/core/stream.h"
 
 namespace dlcuda DLCUDA_API {
@@ -42,7 +43,7 @@ class CachingAllocator {
 
   /// Memory for work on `stream`, aligned to 256 bytes at least; nullptr for 0 bytes. Tagged with the
   /// thread's current_memory_tag(). Throws OutOfMemoryError when flushing the cache and trying again did not
-  /// help; after any error the allocator is as it was, and the next call works.
+  /// help; after any error what is held is as it was, and the next call works.
   void* allocate(std::size_t bytes, const Stream& stream);
 
   /// Gives memory back for reuse by later work on its stream. nullptr is legal; a pointer that this allocator
@@ -69,6 +70,12 @@ class CachingAllocator {
   /// Segments and blocks as a JSON object: {"resource": ..., "limit": ..., "segments": [{"address", "bytes",
   /// "pool", "private_pool", "stream", "blocks": [{"offset", "bytes", "requested", "state", "tag"}]}]}.
   std::string snapshot() const;
+
+  /// Writes a trace of what happens from now on, up to `capacity` events, for which room is made here. Throws
+  /// Error when a trace is being written already.
+  void start_trace(std::size_t capacity = std::size_t(1) << 16);
+  /// Ends the trace and hands it over. Throws Error when there is none.
+  MemoryTrace stop_trace();
 
   /// The resource's name.
   std::string name() const;

@@ -13,6 +13,7 @@
 #include "dlcuda/core/error.h"
 #include "dlcuda/core/memory/block.h"
 #include "dlcuda/core/memory/pointer_table.h"
+#include "dlcuda/core/memory/pool.h"
 #include "memory_fakes.h"
 
 namespace dlcuda {
@@ -113,6 +114,40 @@ TEST_F(CachingAllocatorTest, NeverMergesAcrossSegments) {
   give(b);
   take(30 * kMiB);
   EXPECT_EQ(resource.sizes.size(), 3u);
+}
+
+TEST_F(CachingAllocatorTest, JoinsSegmentsThatAreTooSmall) {
+  std::vector<void*> held;
+  for (int i = 0; i < 3; ++i) held.push_back(take(20 * kMiB));
+  void* small = take(512);
+  void* theirs = take(14 * kMiB, other);
+  give(theirs);
+  give(small);
+  for (void* pointer : held) give(pointer);
+  const std::size_t before = resource.used();
+  void* joined = take(50 * kMiB);
+  EXPECT_EQ(resource.sizes.back(), 60 * kMiB) << "what the three were, and nothing of the others";
+  EXPECT_EQ(resource.used(), before);
+  EXPECT_EQ(take(10 * kMiB), after(joined, 50 * kMiB)) << "the rest is there for others";
+  EXPECT_EQ(allocator.stats().flushes, 0u);
+}
+
+TEST_F(CachingAllocatorTest, JoiningTakesNoMoreThanIsMissing) {
+  void* held = take(20 * kMiB);
+  void* free = take(20 * kMiB);
+  give(free);
+  take(30 * kMiB);
+  EXPECT_THAT(resource.sizes, ElementsAre(20 * kMiB, 20 * kMiB, 30 * kMiB));
+  EXPECT_EQ(resource.used(), 50 * kMiB) << "the free one is gone, the held one stays";
+  give(held);
+}
+
+TEST_F(CachingAllocatorTest, PrivatePoolsKeepTheirSegmentsWhenTheyGrow) {
+  const MemoryPool pool(allocator);
+  const MemoryPoolScope scope(pool);
+  give(take(20 * kMiB));
+  take(30 * kMiB);
+  EXPECT_EQ(pool.reserved(), 50 * kMiB);
 }
 
 TEST_F(CachingAllocatorTest, TakesTheSmallestBlockThatFits) {
@@ -423,7 +458,7 @@ class OutOfMemoryTest : public CachingAllocatorTest {
 };
 
 TEST_F(OutOfMemoryTest, FlushesTheCacheAndTriesOnceMore) {
-  void* a = scarce.allocate(20 * kMiB, stream);
+  void* a = scarce.allocate(20 * kMiB, other);
   scarce.deallocate(a);
   void* b = scarce.allocate(40 * kMiB, stream);
   EXPECT_NE(b, nullptr);
@@ -431,6 +466,16 @@ TEST_F(OutOfMemoryTest, FlushesTheCacheAndTriesOnceMore) {
   EXPECT_EQ(scarce.stats().flushes, 1u);
   EXPECT_EQ(scarce.stats().out_of_memory, 0u);
   EXPECT_EQ(scarce.stats().total.reserved.current, 40 * kMiB);
+}
+
+TEST_F(OutOfMemoryTest, WhereWhatIsJoinedIsRefusedTheRequestAloneIsTried) {
+  void* a = take(12 * kMiB);
+  void* b = take(18 * kMiB);
+  give(a);
+  give(b);
+  allocator.set_limit(28 * kMiB);
+  EXPECT_NE(take(26 * kMiB), nullptr);
+  EXPECT_THAT(resource.sizes, ElementsAre(12 * kMiB, 18 * kMiB, 26 * kMiB));
 }
 
 TEST_F(OutOfMemoryTest, AsksForNoMoreThanNeededTheSecondTime) {
@@ -499,7 +544,7 @@ TEST_F(OutOfMemoryTest, TheLimitCountsAsExhaustion) {
 }
 
 TEST_F(OutOfMemoryTest, AResourceThatThrows) {
-  void* a = take(20 * kMiB);
+  void* a = take(20 * kMiB, other);
   give(a);
   const MemoryStats before = allocator.stats();
   resource.throw_next = FakeResource::Throw::Device;

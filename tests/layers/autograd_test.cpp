@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "dlcuda/core/error.h"
+#include "dlcuda/core/memory/caching_allocator.h"
 #include "dlcuda/kernels/arithmetic.h"
 #include "dlcuda/layers/functional.h"
 #include "dlcuda/tests/support/errors.h"
@@ -82,6 +83,27 @@ TEST(Autograd, TheGraphIsFreedAsItGoes) {
   EXPECT_THAT(message_of<Error>([&] { loss.backward(); }), HasSubstr("compute the loss again"));
   EXPECT_THAT(message_of<Error>([&] { sum(F::scale(square, 2)).backward(); }),
               AllOf(HasSubstr("multiply"), HasSubstr("freed by an earlier backward()")));
+}
+
+TEST(Autograd, TheOldGradientGoesBeforeTheNewOneComes) {
+  CachingAllocator& allocator = allocator_for(Device::cpu());
+  Tensor x = Tensor::zeros({12'345});
+  x.set_requires_grad();
+  sum(F::scale(x, 3)).backward();
+  const auto old = reinterpret_cast<std::uintptr_t>(x.grad().data<float>());
+  const Tensor loss = sum(F::scale(x, 5));
+  allocator.start_trace();
+  loss.backward();
+  const MemoryTrace trace = allocator.stop_trace();
+  std::size_t freed = 0, made = 0;
+  for (std::size_t i = 0; i < trace.events.size(); ++i) {
+    const MemoryEvent& event = trace.events[i];
+    if (event.kind == MemoryEvent::Kind::Free && event.address == old && freed == 0) freed = i;
+    if (event.kind == MemoryEvent::Kind::Allocate && event.requested == 12'345 * sizeof(float)) made = i;
+  }
+  EXPECT_GT(freed, 0u);
+  EXPECT_LT(freed, made);
+  EXPECT_EQ(x.grad().values<float>()[0], 5);
 }
 
 TEST(Autograd, WhatWasSavedMustNotChange) {

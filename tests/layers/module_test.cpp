@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "dlcuda/core/error.h"
+#include "dlcuda/core/memory/caching_allocator.h"
 #include "dlcuda/layers/layers.h"
 #include "dlcuda/tests/support/devices.h"
 #include "dlcuda/tests/support/random_tensor.h"
@@ -60,6 +61,41 @@ std::string load_error(Module& module, const NamedTensors& state) {
     return error.what();
   }
   return "(loaded)";
+}
+
+class Tagged : public Module {
+ public:
+  Tagged() { register_module("fc", &fc_); }
+  Tensor forward(const Tensor& x) override { return functional::tanh(fc_(x)); }
+  std::string describe() const override { return "Tagged"; }
+
+ private:
+  Linear fc_{300, 400};
+};
+
+// Forward and backward pass alike; what the root computes between its layers has a name, too.
+TEST(Module, AllocationsCarryTheLayersName) {
+  Tagged model;
+  const Tensor x = Tensor::zeros({7, 300});
+  CachingAllocator& allocator = allocator_for(Device::cpu());
+  const auto tags_of = [](const MemoryTrace& trace, std::size_t bytes) {
+    std::vector<std::string> names;
+    for (const MemoryEvent& event : trace.events) {
+      if (event.kind == MemoryEvent::Kind::Allocate && event.requested == bytes) {
+        names.push_back(MemoryTag::from_id(event.tag).name());
+      }
+    }
+    return names;
+  };
+  allocator.start_trace();
+  const Tensor y = model(x);
+  const MemoryTrace forward = allocator.stop_trace();
+  EXPECT_THAT(tags_of(forward, 7 * 400 * sizeof(float)), ElementsAre("fc", "(model)"));
+  const Tensor loss = functional::reduce(y, functional::Reduction::Sum);
+  allocator.start_trace();
+  loss.backward();
+  const MemoryTrace backward = allocator.stop_trace();
+  EXPECT_THAT(tags_of(backward, 400 * 300 * sizeof(float)), ::testing::Contains("fc"));
 }
 
 TEST(Module, NamesInPyTorchsOrder) {

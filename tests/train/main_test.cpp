@@ -1,9 +1,12 @@
 #include "dlcuda/train/main.h"
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 #include <new>
 
 #include "dlcuda/core/error.h"
+#include "dlcuda/core/memory/caching_allocator.h"
 #include "dlcuda/kernels/precision.h"
 #include "dlcuda/layers/layers.h"
 #include "dlcuda/tests/support/temp_folder.h"
@@ -65,6 +68,24 @@ TEST_F(TrainMain, LeavesACompleteRunFolder) {
   }
   EXPECT_THAT(stdout_, testing::HasSubstr("device: cpu (chosen)"));
   EXPECT_EQ(stderr_, "");
+}
+
+TEST_F(TrainMain, DrawsTheMemoryOfTheSecondStep) {
+  const std::filesystem::path picture = folder_ / "memory.svg";
+  EXPECT_EQ(run({"--memory-timeline", picture.string(), "--batch-size", "32"}), 0) << stderr_;
+  std::ifstream stream(picture);
+  const std::string svg{std::istreambuf_iterator<char>(stream), {}};
+  EXPECT_THAT(svg, testing::HasSubstr(">linear, batch 32, cpu: memory of one training step<"));
+  for (const char* words : {">forward<", ">backward<", ">parameters<", ">optimizer<", ">data<", ">loss<"}) {
+    EXPECT_THAT(svg, testing::HasSubstr(words));
+  }
+  EXPECT_THROW(allocator_for(Device::cpu()).stop_trace(), Error) << "the trace has ended";
+}
+
+TEST_F(TrainMain, ATrainingOfOneStepHasNoSecondOne) {
+  EXPECT_EQ(run({"--memory-timeline", (folder_ / "m.svg").string(), "--batch-size", "64"}), 2);
+  EXPECT_THAT(stderr_, testing::HasSubstr("--memory-timeline"));
+  EXPECT_FALSE(std::filesystem::exists(out_));
 }
 
 TEST_F(TrainMain, JsonHasStandardOutputForItself) {

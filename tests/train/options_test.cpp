@@ -65,6 +65,8 @@ TEST(Options, EveryFlagIsRead) {
                                       "here",
                                       "--eager",
                                       "--auto-batch",
+                                      "--memory-timeline",
+                                      "m.svg",
                                       "--json"})
                                    .options;
   EXPECT_EQ(options.data, "mnist");
@@ -83,6 +85,7 @@ TEST(Options, EveryFlagIsRead) {
   EXPECT_EQ(options.out, "here");
   EXPECT_TRUE(options.eager);
   EXPECT_TRUE(options.auto_batch);
+  EXPECT_EQ(options.memory_timeline, "m.svg");
   EXPECT_TRUE(options.json);
 }
 
