@@ -27,9 +27,10 @@ void begin_capture(int device, void* stream) {
 }
 
 void* end_capture(int device, void* stream, std::size_t* nodes) {
-  const DeviceScope scope(device);
   OwnedGraph recorded;
+  // Before anything else can fail: the stream must not go on recording.
   DLCUDA_CUDA_CHECK(cudaStreamEndCapture(as_stream(stream), &recorded.graph));
+  const DeviceScope scope(device);
   DLCUDA_CUDA_CHECK(cudaGraphGetNodes(recorded.graph, nullptr, nodes));
   cudaGraphExec_t runnable = nullptr;
   DLCUDA_CUDA_CHECK(cudaGraphInstantiate(&runnable, recorded.graph, 0));

@@ -9,7 +9,8 @@
 
 namespace dlcuda::cuda {
 
-/// Throws DeviceError naming the expression, file and line; clears the error where it is not sticky.
+/// Throws DeviceError naming the expression, file and line; clears the error where it is not sticky. After a
+/// sticky one the device is marked: every later error on it tells what made it unusable instead.
 void check(cudaError_t status, const char* expression, const char* file, int line);
 #define DLCUDA_CUDA_CHECK(expression) ::dlcuda::cuda::check((expression), #expression, __FILE__, __LINE__)
 
@@ -23,6 +24,9 @@ void check_launch_limits(const char* kernel, dim3 grid, dim3 block, std::size_t 
 
 /// The name that this thread launched last, for messages; "no kernel" before the first.
 const char* last_launch() noexcept;
+
+/// After cudaDeviceReset(): errors do not name what made a device unusable before.
+void forget_lost_devices();
 
 /// Launches `kernel` and checks the launch. `name` must live forever (a literal). An empty grid is no launch:
 /// kernels take any size, 0 included.

@@ -3,6 +3,8 @@
 #include <cuda_runtime.h>
 
 #include <cstdlib>
+#include <map>
+#include <mutex>
 
 #include "dlcuda/core/capture.h"
 #include "dlcuda/core/check.h"
@@ -11,7 +13,56 @@
 namespace dlcuda::cuda {
 namespace {
 
-thread_local const char* last_launch_of_thread = "no kernel";
+/// The last launches of a thread, for messages: an error shows after the kernel that caused it.
+class LaunchLog {
+ public:
+  void add(const char* kernel) { names_[count_++ % kKept] = kernel; }
+  const char* last() const { return count_ == 0 ? "no kernel" : names_[(count_ - 1) % kKept]; }
+  /// "'a', 'b', 'c'", the last one first.
+  std::string text() const {
+    std::string result;
+    for (std::size_t back = 1; back <= kKept && back <= count_; ++back) {
+      result += fmt::format("{}'{}'", back == 1 ? "" : ", ", names_[(count_ - back) % kKept]);
+    }
+    return result.empty() ? "none" : result;
+  }
+
+ private:
+  static constexpr std::size_t kKept = 4;
+  const char* names_[kKept] = {};
+  std::size_t count_ = 0;
+};
+thread_local LaunchLog launches_of_thread;
+/// What the runtime would tell if a lost device let it.
+thread_local int device_of_thread = 0;
+
+/// Devices that a fault has made unusable for the rest of the process, with what was said then.
+class LostDevices {
+ public:
+  /// The first report on a device stays.
+  void add(int device, const std::string& report) {
+    const std::lock_guard lock(mutex_);
+    reports_.try_emplace(device, report);
+  }
+  std::string report_on(int device) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = reports_.find(device);
+    return found == reports_.end() ? "" : found->second;
+  }
+  void forget() {
+    const std::lock_guard lock(mutex_);
+    reports_.clear();
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<int, std::string> reports_;
+};
+
+LostDevices& lost_devices() {
+  static auto* const one = new LostDevices;
+  return *one;
+}
 
 cudaStream_t as_stream(void* stream) { return static_cast<cudaStream_t>(stream); }
 cudaEvent_t as_event(void* event) { return static_cast<cudaEvent_t>(event); }
@@ -57,15 +108,24 @@ void check(cudaError_t status, const char* expression, const char* file, int lin
     throw capture::Refused(fmt::format("{}: {}", expression, describe(status)));
   }
   const bool sticky = cudaPeekAtLastError() != cudaSuccess;
-  DLCUDA_THROW(DeviceError,
-               "CUDA call failed: {}\n  {} at {}:{}\n  It may come from an earlier asynchronous launch; the "
-               "last kernel this thread launched was '{}'.{}",
-               describe(status), expression, file, line, last_launch_of_thread,
+  const std::string what = fmt::format("{}\n  {} at {}:{}", describe(status), expression, file, line);
+  const int device = device_of_thread;
+  const std::string before = sticky ? lost_devices().report_on(device) : "";
+  if (!before.empty()) {
+    DLCUDA_THROW(DeviceError, "cuda:{} is unusable for the rest of this process. What made it so: {}", device,
+                 before);
+  }
+  const std::string report = fmt::format(
+      "{}\n  It may come from an earlier asynchronous launch; the last kernels this thread "
+      "launched, the latest first: {}.",
+      what, launches_of_thread.text());
+  if (sticky) lost_devices().add(device, report);
+  DLCUDA_THROW(DeviceError, "CUDA call failed: {}{}", report,
                sticky ? " The device is unusable for the rest of this process." : "");
 }
 
 void check_launch_limits(const char* kernel, dim3 grid, dim3 block, std::size_t shared_bytes) {
-  last_launch_of_thread = kernel;
+  launches_of_thread.add(kernel);
   constexpr std::size_t kMostSharedBytes = 227 << 10;
   const auto threads = std::size_t(block.x) * block.y * block.z;
   DLCUDA_CHECK(
@@ -81,7 +141,9 @@ void check_launch_limits(const char* kernel, dim3 grid, dim3 block, std::size_t 
                shared_bytes, kMostSharedBytes);
 }
 
-const char* last_launch() noexcept { return last_launch_of_thread; }
+const char* last_launch() noexcept { return launches_of_thread.last(); }
+
+void forget_lost_devices() { lost_devices().forget(); }
 
 CudaProbe probe() {
   CudaProbe result;
@@ -111,13 +173,19 @@ CudaProbe probe() {
 // A thread that records a step may allocate all the same: the allocation is not part of the recording.
 class AllowWhileRecording {
  public:
-  AllowWhileRecording() { ignore(cudaThreadExchangeStreamCaptureMode(&mode_)); }
-  ~AllowWhileRecording() { ignore(cudaThreadExchangeStreamCaptureMode(&mode_)); }
+  AllowWhileRecording() {
+    changed_ = cudaThreadExchangeStreamCaptureMode(&mode_) == cudaSuccess;
+    if (!changed_) cudaGetLastError();
+  }
+  ~AllowWhileRecording() {
+    if (changed_) ignore(cudaThreadExchangeStreamCaptureMode(&mode_));
+  }
   AllowWhileRecording(const AllowWhileRecording&) = delete;
   AllowWhileRecording& operator=(const AllowWhileRecording&) = delete;
 
  private:
   cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
+  bool changed_;
 };
 
 void* allocate(int device, std::size_t bytes) {
@@ -224,12 +292,16 @@ float elapsed_ms(int device, void* start, void* end) {
   return milliseconds;
 }
 
-void make_current(int device) { DLCUDA_CUDA_CHECK(cudaSetDevice(device)); }
+void make_current(int device) {
+  device_of_thread = device;
+  DLCUDA_CUDA_CHECK(cudaSetDevice(device));
+}
 
 DeviceScope::DeviceScope(int device) : previous_(-1) {
   // A new thread is told device 0 although no context is bound to it yet, which cuBLAS and cuDNN need: so
   // each thread sets its first device itself.
   thread_local bool bound = false;
+  device_of_thread = device;
   int current = 0;
   DLCUDA_CUDA_CHECK(cudaGetDevice(&current));
   if (current == device && bound) return;
@@ -239,7 +311,9 @@ DeviceScope::DeviceScope(int device) : previous_(-1) {
 }
 
 DeviceScope::~DeviceScope() {
-  if (previous_ >= 0) ignore(cudaSetDevice(previous_));
+  if (previous_ < 0) return;
+  ignore(cudaSetDevice(previous_));
+  device_of_thread = previous_;
 }
 
 }  // namespace dlcuda::cuda

@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "dlcuda/core/check.h"
+#include "dlcuda/core/cuda/launch.cuh"
 #include "dlcuda/tests/hostcuda/mock.h"
 
 namespace dlcuda::hostcuda {
@@ -94,6 +95,7 @@ void fail_allocation(std::uint64_t n, cudaError_t error) {
 }
 
 void reset() {
+  cuda::forget_lost_devices();
   auto& runtime = Runtime::instance();
   const std::lock_guard lock(runtime.mutex);
   runtime.call_fault = {};

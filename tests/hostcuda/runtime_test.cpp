@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <thread>
 #include <vector>
 
 #include "dlcuda/core/cuda/launch.cuh"
@@ -84,6 +85,23 @@ TEST_F(CudaRuntime, ErrorsNameExpressionPlaceAndLastLaunch) {
   EXPECT_EQ(cudaPeekAtLastError(), cudaSuccess);
   fail_call(2, cudaErrorIllegalAddress, /*sticky=*/true);
   EXPECT_THAT(device_error([] { cuda::synchronize(0, nullptr); }), HasSubstr("unusable"));
+}
+
+TEST_F(CudaRuntime, ALostDeviceTellsWhatItWasLostBy) {
+  sample::nothing(1, 32, 0);
+  cuda::synchronize(0, nullptr);
+  fail_call(2, cudaErrorIllegalAddress, /*sticky=*/true);
+  const std::string first = device_error([] { cuda::synchronize(0, nullptr); });
+  const auto names_the_first =
+      AllOf(HasSubstr("cuda:0 is unusable for the rest of this process. What made it so: "
+                      "cudaErrorIllegalAddress"),
+            HasSubstr("cudaStreamSynchronize"), HasSubstr("'nothing'"));
+  EXPECT_THAT(first, testing::Not(HasSubstr("What made it so")));
+  EXPECT_THAT(device_error([] { cuda::create_event(0, false); }), names_the_first);
+  EXPECT_THAT(device_error([] { sample::nothing(1, 32, 0); }), names_the_first);
+  EXPECT_THAT(device_error([] { cuda::allocate(0, 512); }), names_the_first);
+  // Another thread's launches have nothing to do with it.
+  std::thread([&] { EXPECT_THAT(device_error([] { cuda::create_stream(0); }), names_the_first); }).join();
 }
 
 TEST_F(CudaRuntime, FailedLaunchesAreNamed) {
