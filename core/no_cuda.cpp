@@ -1,6 +1,8 @@
-// core/cuda/runtime.h and graph.h for a build without CUDA: there are no devices, and every call says why.
+// core/cuda/runtime.h and graph.h for a build without CUDA: there are no devices, and every call says why;
+// and core/cuda/nvtx.h: nobody watches.
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/cuda/graph.h"
+#include "dlcuda/core/cuda/nvtx.h"
 #include "dlcuda/core/cuda/runtime.h"
 
 namespace dlcuda::cuda {
@@ -46,5 +48,7 @@ void launch_graph(int, void*, void*) { refuse(); }
 void destroy_graph(void*) noexcept {}
 DeviceScope::DeviceScope(int) : previous_(0) { refuse(); }
 DeviceScope::~DeviceScope() = default;
+void push_range(const char*) noexcept {}
+void pop_range() noexcept {}
 
 }  // namespace dlcuda::cuda

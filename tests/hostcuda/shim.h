@@ -36,6 +36,7 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace dlcuda::hostcuda {
 
@@ -84,6 +85,10 @@ std::string describe_live();
 /// Throws KernelError when the bytes beside a live allocation were overwritten. Done after every launch, too;
 /// under ASan there are none to look at, since its redzones do the work.
 void check_guards();
+
+/// The names of all NVTX ranges since the last call, and how many of this thread's are open now.
+std::vector<std::string> take_nvtx_names();
+int open_nvtx_ranges();
 
 /// Disarms faults, forgets sticky errors, and restores the device model and seed of the environment.
 void reset();
