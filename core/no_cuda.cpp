@@ -26,11 +26,12 @@ void* allocate(int, std::size_t) { refuse(); }
 void deallocate(int, void*) noexcept {}
 void* allocate_pinned(std::size_t) { refuse(); }
 void deallocate_pinned(void*) noexcept {}
+bool is_page_locked(const void*) { refuse(); }
 void memory_info(int, std::size_t*, std::size_t*) { refuse(); }
 void copy(int, void*, const void*, std::size_t, void*) { refuse(); }
 void copy_2d(int, void*, std::size_t, const void*, std::size_t, std::size_t, std::size_t, void*) { refuse(); }
 void fill_bytes(int, void*, unsigned char, std::size_t, void*) { refuse(); }
-void* create_stream(int) { refuse(); }
+void* create_stream(int, bool) { refuse(); }
 void destroy_stream(int, void*) noexcept {}
 void synchronize(int, void*) { refuse(); }
 void* create_event(int, bool) { refuse(); }

@@ -76,6 +76,8 @@ struct Counters {
   std::size_t device_allocations = 0, pinned_allocations = 0, streams = 0, events = 0,
               graphs = 0;        ///< alive now
   std::size_t device_bytes = 0;  ///< alive now
+  /// Copies between a device and host memory that is not page-locked.
+  std::uint64_t pageable_copies = 0;
 };
 Counters counters();
 
