@@ -3,7 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include <numeric>
+#include <cstring>
+#include <vector>
 
 #include "dlcuda/core/memory/caching_allocator.h"
 #include "dlcuda/core/memory/storage.h"
@@ -14,7 +15,7 @@
 namespace dlcuda {
 namespace {
 
-class CudaTransfer : public testing::Test {
+class CudaTransfer : public ::testing::Test {
  protected:
   void SetUp() override {
     const auto cuda = dlcuda::testing::cuda_for_test();

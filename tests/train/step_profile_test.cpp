@@ -23,7 +23,8 @@ class StepProfileTest : public testing::Test {
   }
   std::size_t recorded() const {
     std::size_t count = 0;
-    for (const auto& event : nlohmann::json::parse(read_text(file_)).at("traceEvents")) {
+    const auto trace = nlohmann::json::parse(read_text(file_));
+    for (const auto& event : trace.at("traceEvents")) {
       count += event.at("name") == "matmul";
     }
     return count;
