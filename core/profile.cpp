@@ -37,8 +37,7 @@ struct ThisThread {
   std::string name;
   ProfilePhase phase = ProfilePhase::Forward;
   std::uint64_t recording_number = 0;
-  std::shared_ptr<Recording> recording;
-  std::shared_ptr<ThreadLog> log;
+  std::weak_ptr<ThreadLog> log;  // whose profile may be gone
 };
 ThisThread& this_thread() {
   thread_local ThisThread state;
@@ -61,43 +60,46 @@ bool join_recording(ThisThread& self) {
     recording = current().recording;
   }
   if (!recording) return false;
-  auto log = std::make_shared<ThreadLog>();
-  log->name = self.name.empty() ? default_thread_name() : self.name;
+  const auto log =
+      std::make_shared<ThreadLog>(self.name.empty() ? default_thread_name() : self.name, recording->origin);
   {
     const std::lock_guard lock(recording->mutex);
     if (recording->stopped) return false;
     recording->logs.push_back(log);
   }
   self.recording_number = recording->number;
-  self.recording = std::move(recording);
-  self.log = std::move(log);
+  self.log = log;
   return true;
 }
 
 /// Appends a record that is the innermost one from now on; kNone when the recording has ended.
-std::uint32_t open(ThisThread& self, Record record) {
-  ThreadLog& log = *self.log;
-  const std::lock_guard lock(log.mutex);
-  if (log.closed) return kNone;
-  const auto index = std::uint32_t(log.records.size());
+std::uint32_t open(const ThisThread& self, Record record, std::span<const Argument> arguments = {}) {
+  const auto log = self.log.lock();
+  if (!log) return kNone;
+  const std::lock_guard lock(log->mutex);
+  if (log->closed) return kNone;
+  const auto index = std::uint32_t(log->records.size());
+  record.first_argument = std::uint32_t(log->arguments.size());
+  record.argument_count = std::uint32_t(arguments.size());
+  log->arguments.insert(log->arguments.end(), arguments.begin(), arguments.end());
   record.phase = self.phase;
-  record.parent = log.innermost;
-  record.host = {self.recording->now(), kOpen};
-  log.records.push_back(std::move(record));
-  log.innermost = index;
+  record.parent = log->innermost;
+  record.host = {log->now(), kOpen};
+  log->records.push_back(std::move(record));
+  log->innermost = index;
   return index;
 }
 
 /// Nothing where the recording has ended meanwhile.
-void close(ThisThread& self, std::uint64_t recording, std::uint32_t index) {
-  if (self.recording_number != recording) return;
-  const std::int64_t now = self.recording->now();
-  ThreadLog& log = *self.log;
-  const std::lock_guard lock(log.mutex);
-  if (log.closed) return;
-  Record& record = log.records[index];
+void close(const ThisThread& self, std::uint64_t recording, std::uint32_t index) {
+  const auto log = self.log.lock();
+  if (!log || self.recording_number != recording) return;
+  const std::int64_t now = log->now();
+  const std::lock_guard lock(log->mutex);
+  if (log->closed) return;
+  Record& record = log->records[index];
   record.host.end = now;
-  log.innermost = record.parent;
+  log->innermost = record.parent;
   if (!record.is_op) return;
   if (record.device_begin) {
     Event end(record.device, true);
@@ -105,9 +107,9 @@ void close(ThisThread& self, std::uint64_t recording, std::uint32_t index) {
     record.device_end = std::move(end);
   }
   const std::size_t active = allocator_for(record.device).stats().total.active.current;
-  if (log.memory.empty() || log.memory.back().active != active ||
-      !(log.memory.back().device == record.device)) {
-    log.memory.push_back({now, record.device, active});
+  if (log->memory.empty() || log->memory.back().active != active ||
+      !(log->memory.back().device == record.device)) {
+    log->memory.push_back({now, record.device, active});
   }
 }
 
@@ -132,19 +134,13 @@ void ProfileOp::begin(const OpInfo& info, std::span<const Argument> arguments) {
   record.device = info.device;
   record.flops = info.flops;
   record.bytes = info.bytes;
-  record.argument_count = std::uint32_t(arguments.size());
   // An event that a CUDA graph captures belongs to the graph, and has no time.
   if (info.device.is_cuda() && capture::recording() == nullptr) {
     record.stream = current_stream(info.device);
     record.device_begin.emplace(info.device, true);
     record.device_begin->record(record.stream);
   }
-  {
-    const std::lock_guard lock(self.log->mutex);
-    record.first_argument = std::uint32_t(self.log->arguments.size());
-    self.log->arguments.insert(self.log->arguments.end(), arguments.begin(), arguments.end());
-  }
-  index_ = open(self, std::move(record));
+  index_ = open(self, std::move(record), arguments);
   if (index_ != kNone) recording_ = self.recording_number;
 }
 
@@ -205,7 +201,6 @@ Profile::Profile() : recording_(std::make_shared<Recording>()) {
   DLCUDA_CHECK(!current().recording, Error,
                "Profile: another one records already; stop it first, there is one at a time");
   recording_->number = ++current().made;
-  recording_->origin = Clock::now();
   current().recording = recording_;
   current_number.store(recording_->number, std::memory_order_release);
   wanted.fetch_or(kRecord);

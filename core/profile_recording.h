@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dlcuda/core/profile.h"
@@ -68,8 +69,15 @@ struct MemorySample {
 /// What one thread has recorded, in the order of beginning. The mutex is for whoever reads it while the
 /// thread goes on.
 struct ThreadLog {
+  ThreadLog(std::string thread, Clock::time_point beginning) : name(std::move(thread)), origin(beginning) {}
+
+  std::int64_t now() const {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - origin).count();
+  }
+
   std::mutex mutex;
   std::string name;
+  Clock::time_point origin;
   bool closed = false;
   std::vector<Record> records;
   std::vector<Argument> arguments;
@@ -79,7 +87,7 @@ struct ThreadLog {
 
 struct Recording {
   std::uint64_t number = 0;
-  Clock::time_point origin;
+  Clock::time_point origin = Clock::now();
   Span whole;
   bool stopped = false;
   std::mutex mutex;

@@ -123,25 +123,29 @@ class TraceWriter {
 
   void write_thread(const ThreadLog& log, int thread) {
     name_row("thread_name", kHost, thread, log.name);
-    // The time that a range has on a stream: from the first of its operations there to the last.
+    // On a stream a range lasts from the first of its operations there to the last. It comes before them: of
+    // slices with the same times, the first one is taken for the outer one.
     std::map<std::pair<std::uint32_t, int>, Span> device_ranges;
     for (const Record& record : log.records) {
-      const Json arguments = arguments_of(record, log.arguments);
-      add_slice(record, record.host, kHost, thread, arguments);
       if (!record.on_device) continue;
       const int row = row_of(record);
-      add_slice(record, *record.on_device, process_of(record.device), row, arguments);
+      devices_.try_emplace(row, record.device);
       for (auto around = record.parent; around != kNone; around = log.records[around].parent) {
-        if (log.records[around].is_op) continue;
         Span& span = device_ranges.try_emplace({around, row}, *record.on_device).first->second;
         span = {std::min(span.begin, record.on_device->begin), std::max(span.end, record.on_device->end)};
-        devices_.try_emplace(row, record.device);
       }
     }
     for (const auto& [key, span] : device_ranges) {
       const Record& range = log.records[key.first];
       add_slice(range, span, process_of(devices_.at(key.second)), key.second,
                 arguments_of(range, log.arguments));
+    }
+    for (const Record& record : log.records) {
+      const Json arguments = arguments_of(record, log.arguments);
+      add_slice(record, record.host, kHost, thread, arguments);
+      if (record.on_device) {
+        add_slice(record, *record.on_device, process_of(record.device), row_of(record), arguments);
+      }
     }
     for (const MemorySample& sample : log.memory) {
       add({{"ph", "C"},
