@@ -11,6 +11,8 @@
 // stream, and the call that enqueued them on the row of its thread. While nothing is recorded, an operation
 // costs one load and one branch more.
 //
+// A step that is replayed (core/captured_step.h) is one operation, since nothing calls its parts.
+//
 // The same ranges are shown to NVIDIA's tools (NVTX) while a profile is recorded, and for the whole process
 // where DLCUDA_NVTX=1 is set in its environment.
 #pragma once

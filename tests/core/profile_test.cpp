@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "dlcuda/core/autograd.h"
+#include "dlcuda/core/captured_step.h"
 #include "dlcuda/core/error.h"
 #include "dlcuda/kernels/conv2d.h"
 #include "dlcuda/kernels/conv_transpose2d.h"
@@ -205,6 +205,24 @@ TEST(Profile, FlopsOfConvolutionsAndProducts) {
   EXPECT_EQ(flops.at("conv2d_backward_weight"), conv);
   const double products = 2.0 * (3 * 4 * 5 * 6 + 3 * 4 * 2 * 6 + 3 * 2 * 6);
   EXPECT_EQ(flops.at("matmul") - products + transposed_flops, 3 * transposed);
+}
+
+TEST_P(ProfileOn, AReplayedStepIsOneOperation) {
+  const Tensor x = Tensor::zeros({4, 4}, DType::F32, GetParam());
+  CapturedStep step(GetParam(), [](const std::vector<Tensor>& inputs) {
+    return std::vector{kernels::matmul(inputs[0], inputs[0])};
+  });
+  for (int i = 0; i < 2; ++i) step({x});
+  ASSERT_EQ(step.fallback_reason(), "");
+  const auto replayed = step.counts().replayed;
+  Profile profile;
+  for (int i = 0; i < 3; ++i) step({x});
+  profile.stop();
+  ASSERT_EQ(step.counts().replayed, replayed + 3);
+  std::map<std::string, std::int64_t> calls;
+  for (const ProfileTotal& total : profile.totals()) calls[total.name] = total.calls;
+  EXPECT_EQ(calls["captured_step"], 3);
+  EXPECT_EQ(calls["matmul"], 0);
 }
 
 TEST(Profile, NothingIsRecordedWhileOff) {
