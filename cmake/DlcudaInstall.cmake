@@ -7,6 +7,8 @@ include(CMakePackageConfigHelpers)
 set(DLCUDA_INTERNAL_HEADERS
     "^core/(capture|check|label_fault)\\.h$" # fmt
     "^core/memory/(block|pointer_table|trace_recorder)\\.h$"
+    "^core/(profile_recording|transfer)\\.h$"
+    "^kernels/profiled_op\\.h$"
     "^kernels/(axis_layout|checks)\\.h$" # fmt
     "^kernels/(dispatch|plan_cache|walk)\\.h$"
     "^layers/recording\\.h$"

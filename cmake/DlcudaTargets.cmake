@@ -45,7 +45,7 @@ endfunction()
 # dlcuda_device_sources(a.cu b.cpp ... [LIBRARY d.cpp ...] [STUB e.cpp ...])
 #   plain sources: compiled by nvcc (or as C++ with CUDA's headers), and again by the host compiler
 #   against the shim in tests/hostcuda
-#   LIBRARY: calls cuDNN or cuBLASLt; the shim replaces it by naive loops of the same stem
+#   LIBRARY: calls cuDNN, cuBLASLt or NVTX; the shim replaces it by naive loops or notes of the same stem
 #   STUB: used instead of all of them when CUDA is off
 function(dlcuda_device_sources)
   cmake_parse_arguments(arg "" "" "LIBRARY;STUB" ${ARGN})

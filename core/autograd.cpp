@@ -8,6 +8,7 @@
 #include "dlcuda/core/capture.h"
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/memory/tag.h"
+#include "dlcuda/core/profile.h"
 
 namespace dlcuda::kernels {
 // The calls from core up into kernels: sums of gradients, and the first one. Returns into + x, in place when
@@ -75,6 +76,9 @@ class Node {
 
   std::vector<Tensor> run(const Tensor& grad) const {
     const MemoryTagScope scope(tag_);
+    const ProfileRange range([&] {
+      return ProfileRange::Name{fmt::format("{} backward", tag_ != MemoryTag() ? tag_.name() : name_), name_};
+    });
     auto gradients = backward_(BackwardContext{grad, needed_});
     DLCUDA_CHECK(gradients.size() == edges_.size(), Error, "{}: backward gave {} gradients for {} inputs",
                  name_, gradients.size(), edges_.size());
@@ -276,6 +280,7 @@ void Tensor::backward(GradientMode mode) const {
   accumulating = mode == GradientMode::Accumulate;
 
   NoGrad no_grad;
+  const ProfileRange range("backward", ProfilePhase::Backward);
   Tensor one = empty(shape(), dtype(), device());
   kernels::fill(one, 1);
   if (!meta().node) {

@@ -8,6 +8,7 @@
 #include "dlcuda/core/cuda/graph.h"
 #include "dlcuda/core/error.h"
 #include "dlcuda/core/memory/pool.h"
+#include "dlcuda/core/profile_recording.h"
 #include "dlcuda/core/stream.h"
 
 namespace dlcuda {
@@ -131,6 +132,9 @@ void Plan::record_graph(const CapturedStep::Function& function, capture::Recordi
 
 void Plan::replay(const std::vector<Tensor>& inputs) {
   copy_in(inputs);
+  profile_detail::ProfileOp op;
+  if (profiling()) [[unlikely]]
+    op.begin({"captured_step", "", device_}, {});
   if (device_.is_cuda()) {
     cuda::launch_graph(device_.index, graph_, current_stream(device_).native());
   } else {

@@ -1,5 +1,6 @@
 #include "dlcuda/core/stream.h"
 
+#include <array>
 #include <mutex>
 #include <vector>
 
@@ -15,24 +16,24 @@ namespace {
 // instead.
 class StreamPool {
  public:
-  void* take(int device) {
+  void* take(int device, StreamPriority priority) {
     const std::lock_guard lock(mutex_);
     if (std::size_t(device) >= idle_.size()) idle_.resize(std::size_t(device) + 1);
-    Idle& idle = idle_[std::size_t(device)];
+    Idle& idle = idle_[std::size_t(device)][std::size_t(priority)];
     if (!idle.streams.empty()) {
       void* native = idle.streams.back();
       idle.streams.pop_back();
       return native;
     }
     idle.streams.reserve(idle.created + 1);  // so that giving back never allocates
-    void* native = cuda::create_stream(device);
+    void* native = cuda::create_stream(device, priority == StreamPriority::High);
     ++idle.created;
     return native;
   }
 
-  void give_back(int device, void* native) noexcept {
+  void give_back(int device, StreamPriority priority, void* native) noexcept {
     const std::lock_guard lock(mutex_);
-    idle_[std::size_t(device)].streams.push_back(native);
+    idle_[std::size_t(device)][std::size_t(priority)].streams.push_back(native);
   }
 
  private:
@@ -41,7 +42,7 @@ class StreamPool {
     std::size_t created = 0;
   };
   std::mutex mutex_;
-  std::vector<Idle> idle_;  // by device
+  std::vector<std::array<Idle, 2>> idle_;  // by device and priority
 };
 
 // Lives as long as the process: handles in static objects are released in any order.
@@ -59,14 +60,14 @@ Stream& current_cuda_stream(int device) {
 
 }  // namespace
 
-Stream Stream::create(Device device) {
+Stream Stream::create(Device device, StreamPriority priority) {
   if (device.is_cpu()) return Stream(device);
   DLCUDA_CHECK(device.index >= 0 && device.index < cuda_probe().count, DeviceError,
                "Stream::create: there is no {}: found {} CUDA device(s){}{}", to_string(device),
                cuda_probe().count, cuda_probe().count == 0 ? ": " : "", cuda_probe().reason);
   const int index = device.index;
-  return Stream(device, std::shared_ptr<void>(stream_pool().take(index), [index](void* native) {
-                  stream_pool().give_back(index, native);
+  return Stream(device, std::shared_ptr<void>(stream_pool().take(index, priority), [=](void* native) {
+                  stream_pool().give_back(index, priority, native);
                 }));
 }
 

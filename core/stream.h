@@ -5,12 +5,17 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <utility>
 
 #include "dlcuda/core/device.h"
 
 namespace dlcuda DLCUDA_API {
+
+/// Work on a High stream goes first where both wait for the same multiprocessors: short copies and reductions
+/// that others depend on. Blocks that run already are not interrupted.
+enum class StreamPriority : std::uint8_t { Normal, High };
 
 /// A cheap handle. Two handles of the same native stream are the same stream.
 class Stream {
@@ -20,7 +25,7 @@ class Stream {
   /// A stream that no other handle names; on the CPU, the default stream. With the last handle it goes back
   /// to a pool and is not destroyed: memory that was freed on it stays ordered behind its work when it is
   /// handed out again. Throws DeviceError where the device is missing.
-  static Stream create(Device device);
+  static Stream create(Device device, StreamPriority priority = StreamPriority::Normal);
   /// A cudaStream_t that the application owns. It must live until what was allocated on it has been freed and
   /// empty_cache() of that device's allocator has been called.
   static Stream borrow(Device device, void* native);

@@ -7,9 +7,9 @@
 #include "dlcuda/core/capture.h"
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/cuda/runtime.h"
-#include "dlcuda/core/label_fault.h"
 #include "dlcuda/core/memory/storage.h"
 #include "dlcuda/core/stream.h"
+#include "dlcuda/core/transfer.h"
 
 namespace dlcuda {
 
@@ -40,37 +40,16 @@ bool same_layout(const Shape& shape, const Strides& a, const Strides& b) {
   return true;
 }
 
-/// copy(stream) on the stream of the target, or of the source if the target is the host, which then waits.
-/// Between two GPUs each stream waits for the other: the source must have been written, and must not be
-/// written again too early.
-template <typename Copy>
-void on_stream_of(Device to, Device from, const Copy& copy) {
-  const Stream stream = current_stream(to.is_cuda() ? to : from);
-  const bool two_gpus = to.is_cuda() && from.is_cuda() && !(to == from);
-  if (two_gpus) {
-    const Stream source = current_stream(from);
-    Event written(from), read(to);
-    written.record(source);
-    written.block(stream);
-    copy(stream);
-    read.record(stream);
-    read.block(source);
-    return;
-  }
-  copy(stream);
-  if (to.is_cpu()) stream.synchronize();
-}
-
-void copy_bytes(void* to, Device to_device, const void* from, Device from_device, std::size_t bytes) {
+/// `source`: what keeps the host memory that is copied from, if anything does.
+void copy_bytes(void* to, Device to_device, const void* from, Device from_device, std::size_t bytes,
+                Storage* source = nullptr) {
   if (bytes == 0 || capture::planning() != nullptr) return;
+  const RowCopy row{static_cast<std::byte*>(to), bytes, static_cast<const std::byte*>(from), bytes, bytes, 1};
   if (to_device.is_cpu() && from_device.is_cpu()) {
-    std::memcpy(to, from, bytes);
-    return;
+    copy_rows(row);
+  } else {
+    transfer(row, to_device, from_device, source);
   }
-  on_stream_of(to_device, from_device, [&](const Stream& stream) {
-    cuda::copy(stream.device().index, to, from, bytes, stream.native());
-  });
-  if (to_device.is_cpu()) report_label_fault(from_device);
 }
 
 // What copies between tensors of the host and fills them is recorded; reading values, or making a tensor of
@@ -80,13 +59,6 @@ constexpr const char* kTakesValues =
     "a tensor is made of values on the host: keep what changes from step to step in a tensor, and make what "
     "does not before the step";
 constexpr const char* kCrossesDevices = "a tensor is copied between two devices";
-
-void copy_rows(std::byte* to, std::size_t to_pitch, const std::byte* from, std::size_t from_pitch,
-               std::size_t width, std::int64_t rows) {
-  for (std::int64_t row = 0; row < rows; ++row) {
-    std::memcpy(to + std::size_t(row) * to_pitch, from + std::size_t(row) * from_pitch, width);
-  }
-}
 
 std::byte* bytes_of(const Tensor& tensor) { return static_cast<std::byte*>(tensor.data()); }
 
@@ -322,10 +294,10 @@ void Tensor::copy_from(const Tensor& source) {
   const bool dense = is_dense() && source.is_dense();
   if (dense && same_layout(shape(), strides(), source.strides())) {
     if (on_host) {
-      capture::call(copy_rows, bytes_of(*this), nbytes(), bytes_of(source), nbytes(), nbytes(),
-                    nbytes() == 0 ? 0 : 1);
+      capture::call(copy_rows, RowCopy{bytes_of(*this), nbytes(), bytes_of(source), nbytes(), nbytes(),
+                                       nbytes() == 0 ? 0 : 1});
     } else {
-      copy_bytes(data(), device(), source.data(), source.device(), nbytes());
+      copy_bytes(data(), device(), source.data(), source.device(), nbytes(), source.impl().storage.get());
     }
   } else {
     // A slice: rows of the dense part, one pitch apart. In N, C, H, W order a row is an image's channels, in
@@ -339,16 +311,13 @@ void Tensor::copy_from(const Tensor& source) {
     const auto pitch_of = [&](const Tensor& tensor) {
       return std::size_t(last ? tensor.strides()[3] : tensor.strides()[0]) * size_of(dtype());
     };
-    const std::size_t to_pitch = pitch_of(*this), from_pitch = pitch_of(source);
+    const RowCopy copy{bytes_of(*this), pitch_of(*this), bytes_of(source), pitch_of(source), width, rows};
     if (rows == 0 || width == 0) {
       // Nothing to copy.
     } else if (on_host) {
-      capture::call(copy_rows, bytes_of(*this), to_pitch, bytes_of(source), from_pitch, width, rows);
+      capture::call(copy_rows, copy);
     } else if (capture::planning() == nullptr) {
-      on_stream_of(device(), source.device(), [&](const Stream& stream) {
-        cuda::copy_2d(stream.device().index, data(), to_pitch, source.data(), from_pitch, width,
-                      std::size_t(rows), stream.native());
-      });
+      transfer(copy, device(), source.device(), source.impl().storage.get());
     }
   }
   bump_version();

@@ -14,6 +14,7 @@
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/memory/resource.h"
 #include "dlcuda/core/memory/tag.h"
+#include "dlcuda/core/profile.h"
 #include "dlcuda/core/stream.h"
 
 namespace dlcuda {
@@ -65,7 +66,7 @@ class DataLoader::Impl {
         static_cast<std::size_t>(std::min(held_ + std::max<std::int64_t>(ahead, 1), batches_)));
     for (Slot& slot : slots_) prepare(slot);
     try {
-      for (int i = 0; i < options.workers; ++i) threads_.emplace_back([this] { work(); });
+      for (int i = 0; i < options.workers; ++i) threads_.emplace_back([this, i] { work(i); });
     } catch (...) {
       stop();
       throw;
@@ -106,6 +107,7 @@ class DataLoader::Impl {
   }
 
   const Batch* next() {
+    const ProfileRange range("next batch", ProfilePhase::Data);
     DLCUDA_CHECK(started_, Error, "data loader: call start_epoch() before next()");
     if (delivered_ == end_) return nullptr;
     const bool release = delivered_ - released_ >= held_;
@@ -180,7 +182,8 @@ class DataLoader::Impl {
     for (std::size_t i = order_.size() - 1; i > 0; --i) std::swap(order_[i], order_[random.below(i + 1)]);
   }
 
-  void work() {
+  void work(int worker) {
+    name_profile_thread(fmt::format("loader worker {}", worker));
     Workspace workspace;
     std::unique_lock lock(mutex_);
     for (;;) {
@@ -204,6 +207,7 @@ class DataLoader::Impl {
   /// Fills the slot's memory with a batch, or keeps what went wrong.
   void assemble(Slot& slot, std::int64_t batch, Workspace& workspace) noexcept {
     try {
+      const ProfileRange range("assemble batch", ProfilePhase::Data);
       const std::int64_t first = batch * batch_size_, count = std::min(batch_size_, images_ - first);
       const std::size_t pixels = pipeline_.output_shape().pixels();
       workspace.pixels.resize(pipeline_.input_shape().pixels());

@@ -55,6 +55,11 @@ void classification_metrics(const Tensor& logits, const Tensor& labels, const Te
 /// Logits seen as (outer, classes, inner), contiguous; row r is at outer r / inner, inner r % inner.
 struct CrossEntropyViews {
   TensorView logits, labels, class_weight, log_sum_exp, totals;
+
+  template <typename Visit>
+  void for_each_view(const Visit& visit) const {
+    for (const TensorView* view : {&logits, &labels, &class_weight, &log_sum_exp, &totals}) visit(*view);
+  }
 };
 
 // terms: of each row; the result where nothing is added up (loss is not written then), else room that the CPU

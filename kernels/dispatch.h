@@ -1,22 +1,12 @@
-// How a public function reaches its CPU and CUDA twins, which kernels/backend.h declares. Internal.
+// How a public function reaches its CPU and CUDA twins, which kernels/backend.h declares, and where its calls
+// get into profiles. Internal.
 #pragma once
 
 #include "dlcuda/core/capture.h"
 #include "dlcuda/core/cuda/runtime.h"
 #include "dlcuda/core/isa.h"
 #include "dlcuda/kernels/backend.h"
-
-/// DLCUDA_DISPATCH(x.device(), conv2d_forward, x.raw(), ...)
-#define DLCUDA_DISPATCH(where, function, ...)                  \
-  do {                                                         \
-    const ::dlcuda::Device device_ = (where);                  \
-    if (device_.is_cpu()) {                                    \
-      ::dlcuda::capture::call(cpu::function, __VA_ARGS__);     \
-    } else if (::dlcuda::capture::planning() == nullptr) {               \
-      const ::dlcuda::cuda::DeviceScope scope_(device_.index); \
-      cuda::function(__VA_ARGS__);                             \
-    }                                                          \
-  } while (false)
+#include "dlcuda/kernels/profiled_op.h"
 
 namespace dlcuda::kernels {
 /// Of three builds of a CPU loop, that which this machine runs best.
@@ -29,16 +19,25 @@ Function* best_loop(Function* v2, Function* v3, Function* v4) {
 /// The same by name, from a namespace that sees v2, v3 and v4.
 #define DLCUDA_BEST_LOOP(function) ::dlcuda::kernels::best_loop(v2::function, v3::function, v4::function)
 
+/// on_cpu: the CPU's function.
+#define DLCUDA_DISPATCH_TO(on_cpu, where, function, ...)                                 \
+  [](const ::dlcuda::Device device_, const auto&... arguments_) {                        \
+    ::dlcuda::profile_detail::ProfileOp op_;                                             \
+    if (::dlcuda::profiling()) [[unlikely]] {                                            \
+      ::dlcuda::kernels::begin_op(op_, #function, #__VA_ARGS__, device_, arguments_...); \
+    }                                                                                    \
+    if (device_.is_cpu()) {                                                              \
+      ::dlcuda::capture::call(on_cpu, arguments_...);                                    \
+    } else if (::dlcuda::capture::planning() == nullptr) {                               \
+      const ::dlcuda::cuda::DeviceScope scope_(device_.index);                           \
+      cuda::function(arguments_...);                                                     \
+    }                                                                                    \
+  }(where, __VA_ARGS__)
+
+/// DLCUDA_DISPATCH(x.device(), conv2d_forward, x.raw(), ...)
+#define DLCUDA_DISPATCH(where, function, ...) DLCUDA_DISPATCH_TO(cpu::function, where, function, __VA_ARGS__)
+
 /// DLCUDA_DISPATCH for families whose CPU side is loops of our own.
-#define DLCUDA_DISPATCH_LOOPS(where, function, ...)                                              \
-  do {                                                                                           \
-    const ::dlcuda::Device device_ = (where);                                                    \
-    if (device_.is_cpu()) {                                                                      \
-      ::dlcuda::capture::call(                                                                   \
-          ::dlcuda::kernels::best_loop(cpu::v2::function, cpu::v3::function, cpu::v4::function), \
-          __VA_ARGS__);                                                                          \
-    } else if (::dlcuda::capture::planning() == nullptr) {                                                 \
-      const ::dlcuda::cuda::DeviceScope scope_(device_.index);                                   \
-      cuda::function(__VA_ARGS__);                                                               \
-    }                                                                                            \
-  } while (false)
+#define DLCUDA_DISPATCH_LOOPS(where, function, ...)                                                         \
+  DLCUDA_DISPATCH_TO(::dlcuda::kernels::best_loop(cpu::v2::function, cpu::v3::function, cpu::v4::function), \
+                     where, function, __VA_ARGS__)

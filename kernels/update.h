@@ -18,6 +18,11 @@ struct UpdateTensors {
   TensorView state2 = {};  ///< the same. RMSprop: momentum; Adam: second moment
   /// None, or in the gradient's dtype (bf16, f16): gets the new parameter, rounded.
   TensorView copy = {};
+
+  template <typename Visit>
+  void for_each_view(const Visit& visit) const {
+    for (const TensorView* view : {&parameter, &gradient, &state1, &state2, &copy}) visit(*view);
+  }
 };
 
 // What all have in common: lr is f32, one element, on the device. Where a label out of range was found on a

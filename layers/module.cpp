@@ -7,6 +7,7 @@
 
 #include "dlcuda/core/autograd.h"
 #include "dlcuda/core/check.h"
+#include "dlcuda/core/profile.h"
 #include "dlcuda/core/text.h"
 #include "dlcuda/kernels/copy.h"
 
@@ -38,6 +39,10 @@ Tensor Module::operator()(const Tensor& x) {
   } else if (current_memory_tag() == MemoryTag()) {
     scope.emplace(kModel);
   }
+  const ProfileRange range([&] {
+    const std::string what = describe();
+    return ProfileRange::Name{tag_ != MemoryTag() ? tag_.name() : what, what};
+  });
   Tensor y = forward(x);
   if (forward_callback) forward_callback(*this, y);
   return y;

@@ -6,6 +6,7 @@
 #include "dlcuda/core/autograd.h"
 #include "dlcuda/core/capture.h"
 #include "dlcuda/core/check.h"
+#include "dlcuda/core/profile.h"
 #include "dlcuda/core/text.h"
 #include "dlcuda/kernels/arithmetic.h"
 #include "dlcuda/kernels/copy.h"
@@ -79,6 +80,7 @@ void Optimizer::set_learning_rate(double lr) {
 void Optimizer::step() {
   const autograd::NoGrad no_grad;
   const MemoryTagScope scope(tag());
+  const ProfileRange range("optimizer step", ProfilePhase::Update);
   tensors_.clear();
   gradients_.clear();
   for (const Slot& slot : slots_) {

@@ -47,6 +47,7 @@ struct Run {
   RunFolder folder;
   Console console;
   std::vector<TrainObserver*> observers;
+  StepProfile* profile;  // may be null
 };
 
 StartReport describe_run(const Run& run, const TrainOptions& options, const Module& model, const Task& task) {
@@ -105,7 +106,8 @@ int train(Run& run, const TrainOptions& options) {
 
   TrainerConfig config{.epochs = options.epochs, .schedule = run.spec.schedule, .format = run.spec.format};
   config.test_best = !run.data.validation_is_test;
-  config.capture = !options.eager;
+  if (run.profile) run.profile->restart();
+  config.capture = !options.eager && run.profile == nullptr;  // what is replayed has no parts to be timed
   std::optional<MemoryTimelineRecorder> timeline;
   if (!options.memory_timeline.empty()) {
     timeline.emplace(device,
@@ -116,7 +118,7 @@ int train(Run& run, const TrainOptions& options) {
   }
   if (run.console.traits().terminal) config.progress_interval = std::chrono::milliseconds(100);
   return Trainer({device, *model, *task, *optimizer, kernels::dropout_generator(device), train, validation,
-                  test, run.folder, run.observers},
+                  test, run.folder, run.observers, run.profile},
                  config)
       .run();
 }
@@ -166,6 +168,11 @@ int run(int argc, const char* const* argv, const ModelSpec& spec) {
       options.memory_timeline.empty() || options.epochs > 1 || data.train->size() > options.batch_size,
       ArgumentError,
       "--memory-timeline: it is the second step that is drawn, and this training has only one");
+  std::optional<StepProfile> profile;
+  if (!options.profile.empty()) {
+    const std::int64_t batches = (data.train->size() + options.batch_size - 1) / options.batch_size;
+    profile.emplace(options.profile, options.epochs * batches);
+  }
   const auto pipeline = [&](const ImageDataset& images, const auto& transforms) {
     return ImagePipeline(images.image_shape(), transforms, data.normalization);
   };
@@ -176,13 +183,15 @@ int run(int argc, const char* const* argv, const ModelSpec& spec) {
             .test_images = pipeline(*data.test, spec.test_transforms),
             .folder = RunFolder(RunFolder::create(spec.name, options.out)),
             .console = Console(options.json ? stderr : stdout),
-            .observers = {}};
+            .observers = {},
+            .profile = profile ? &*profile : nullptr};
   JsonLines json(stdout);
   parts.observers = {&parts.folder, &parts.console};
   if (options.json) parts.observers.push_back(&json);
 
   const int signal = options.auto_batch ? train_with_smaller_batches(parts, options) : train(parts, options);
   if (signal == 0) return 0;
+  if (profile) parts.console.print(profile->finish());
   parts.console.print(fmt::format("interrupted by signal {}: the weights are in {}", signal,
                                   parts.folder.last_weights().string()));
   return kSignalBase + signal;

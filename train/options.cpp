@@ -8,6 +8,7 @@
 
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/text.h"
+#include "dlcuda/train/step_profile.h"
 
 namespace dlcuda {
 namespace {
@@ -106,6 +107,12 @@ ParsedCommandLine parse_options(int argc, const char* const* argv, const TrainOp
   add("--workers", texts.workers, "N", "threads that prepare batches; 0: the training thread does");
   add("--limit", texts.limit, "N", "use at most so many images of each split; 0: all");
   add("--out", options.out, "DIR", "run folder, new or empty", "the next free runs/MODEL-N");
+  add("--profile", options.profile, "FILE",
+      fmt::format(
+          "profile the training steps {} to {}: prints a table of operations and writes a Chrome trace, "
+          "to be opened in https://ui.perfetto.dev or chrome://tracing; all steps run eagerly",
+          StepProfile::kFirst, StepProfile::kLast),
+      "none");
   app.add_flag("--eager", options.eager, "run each step as it is instead of recording it and replaying it");
   app.add_flag(
       "--auto-batch", options.auto_batch,

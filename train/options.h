@@ -30,6 +30,7 @@ struct TrainOptions {
   std::int64_t workers = 1;          ///< threads that prepare batches; 0: the training thread does
   std::int64_t limit = 0;            ///< images of each split at most; 0: all
   std::string out = {};              ///< run folder; empty: the next free runs/<model>-<n>
+  std::string profile = {};          ///< file for a profile of some steps, which run eagerly; empty: none
   bool eager = false;                ///< steps run as they are instead of being recorded and replayed
   bool auto_batch = false;           ///< halve the batch where memory runs out in the first epoch
   std::string memory_timeline = {};  ///< file for a picture of the second step's memory; empty: none

@@ -7,6 +7,7 @@
 #include "dlcuda/core/autograd.h"
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/memory/tag.h"
+#include "dlcuda/core/profile.h"
 #include "dlcuda/core/safetensors.h"
 #include "dlcuda/kernels/copy.h"
 
@@ -73,8 +74,9 @@ bool Trainer::train_epoch(EpochReport& epoch) {
   parts_.train.start_epoch(std::uint64_t(epoch.epoch));
   const auto start = Clock::now();
   auto reported = start;
-  for (std::int64_t step = 1; const Batch* batch = parts_.train.next(); ++step) {
+  for (std::int64_t step = 1; const Batch* batch = next_batch(); ++step) {
     update(*batch);
+    end_profiled_step();
     if (interrupt_.signal() != 0) return false;
     if (Clock::now() - reported < config_.progress_interval) continue;
     const Figures figures = parts_.task.figures();
@@ -92,9 +94,22 @@ bool Trainer::train_epoch(EpochReport& epoch) {
   return true;
 }
 
+void Trainer::end_profiled_step() {
+  if (parts_.profile == nullptr) return;
+  const std::string table = parts_.profile->after_step(steps_done_);
+  if (table.empty()) return;
+  for (TrainObserver* observer : parts_.observers) observer->on_note(table);
+}
+
+const Batch* Trainer::next_batch() {
+  if (parts_.profile) parts_.profile->before_step(steps_done_ + 1);
+  return parts_.train.next();
+}
+
 // Nothing in here waits for the device. What differs from step to step is set outside the step, which may be
 // a recording.
 void Trainer::update(const Batch& batch) {
+  const ProfileRange range([&] { return ProfileRange::Name{fmt::format("step {}", steps_done_ + 1), ""}; });
   const std::int64_t all_steps = config_.epochs * parts_.train.batches();
   parts_.optimizer.set_learning_rate(base_lr_ *
                                      config_.schedule.factor(double(steps_done_) / double(all_steps)));
@@ -129,6 +144,7 @@ Tensor Trainer::step(const Batch& batch) {
 }
 
 Figures Trainer::evaluate(DataLoader& loader) {
+  const ProfileRange range("evaluation");
   const autograd::NoGrad no_grad;
   parts_.model.eval();
   parts_.task.reset();

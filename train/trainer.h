@@ -17,6 +17,7 @@
 #include "dlcuda/train/report.h"
 #include "dlcuda/train/run_folder.h"
 #include "dlcuda/train/schedule.h"
+#include "dlcuda/train/step_profile.h"
 #include "dlcuda/train/task.h"
 
 namespace dlcuda DLCUDA_API {
@@ -51,6 +52,7 @@ struct TrainerParts {
   DataLoader& test;
   const RunFolder& folder;
   std::vector<TrainObserver*> observers;
+  StepProfile* profile = nullptr;  ///< may be null
 };
 
 class Trainer {
@@ -67,6 +69,8 @@ class Trainer {
 
   /// False when it was interrupted.
   bool train_epoch(EpochReport& report);
+  const Batch* next_batch();
+  void end_profiled_step();
   void update(const Batch& batch);
   Tensor step(const Batch& batch);
   Figures evaluate(DataLoader& loader);

@@ -211,6 +211,12 @@ void* allocate_pinned(std::size_t bytes) {
 
 void deallocate_pinned(void* pointer) noexcept { ignore(cudaFreeHost(pointer)); }
 
+bool is_page_locked(const void* pointer) {
+  cudaPointerAttributes attributes{};
+  DLCUDA_CUDA_CHECK(cudaPointerGetAttributes(&attributes, pointer));
+  return attributes.type == cudaMemoryTypeHost;
+}
+
 void memory_info(int device, std::size_t* free_bytes, std::size_t* total_bytes) {
   const DeviceScope scope(device);
   DLCUDA_CUDA_CHECK(cudaMemGetInfo(free_bytes, total_bytes));
@@ -236,10 +242,12 @@ void fill_bytes(int device, void* pointer, unsigned char value, std::size_t byte
   DLCUDA_CUDA_CHECK(cudaMemsetAsync(pointer, value, bytes, as_stream(stream)));
 }
 
-void* create_stream(int device) {
+void* create_stream(int device, bool high) {
   const DeviceScope scope(device);
+  int lowest = 0, highest = 0;  // the higher a priority, the smaller its number; 0 is the default
+  if (high) DLCUDA_CUDA_CHECK(cudaDeviceGetStreamPriorityRange(&lowest, &highest));
   cudaStream_t stream = nullptr;
-  DLCUDA_CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  DLCUDA_CUDA_CHECK(cudaStreamCreateWithPriority(&stream, cudaStreamNonBlocking, highest));
   return stream;
 }
 

@@ -17,6 +17,8 @@ void deallocate(int device, void* pointer) noexcept;
 /// Page-locked host memory; nullptr when exhausted.
 void* allocate_pinned(std::size_t bytes);
 void deallocate_pinned(void* pointer) noexcept;
+/// Whether host memory is page-locked: allocated so, or registered by the application.
+bool is_page_locked(const void* pointer);
 /// Free and total bytes of a device.
 void memory_info(int device, std::size_t* free_bytes, std::size_t* total_bytes);
 
@@ -28,7 +30,8 @@ void copy_2d(int device, void* to, std::size_t to_pitch, const void* from, std::
              std::size_t width, std::size_t rows, void* stream);
 void fill_bytes(int device, void* pointer, unsigned char value, std::size_t bytes, void* stream);
 
-void* create_stream(int device);
+/// high: of the highest priority that the device has; else of its default one.
+void* create_stream(int device, bool high = false);
 void destroy_stream(int device, void* stream) noexcept;
 void synchronize(int device, void* stream);
 

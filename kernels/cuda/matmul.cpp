@@ -76,7 +76,8 @@ void check_status(cublasStatus_t status, const char* call) {
 }
 #define DLCUDA_CUBLASLT_CHECK(function, ...) check_status(cublaslt().function(__VA_ARGS__), #function)
 
-/// One for each device, shared by all threads, alive until the process ends.
+/// One for each device, alive until the process ends. All threads share it: calls change nothing in it, and
+/// the stream is an argument of theirs.
 cublasLtHandle_t handle_of(Device device) {
   static auto& mutex = *new std::mutex;  // never destroyed, as the handles
   static auto& handles = *new std::map<int, cublasLtHandle_t>;

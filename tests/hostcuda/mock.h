@@ -54,7 +54,7 @@ struct Runtime {
   std::mutex mutex;
   DeviceModel model;
   std::uint64_t seed = 1;
-  std::uint64_t calls = 0, allocation_calls = 0, launches = 0;
+  std::uint64_t calls = 0, allocation_calls = 0, launches = 0, pageable_copies = 0;
   Fault call_fault, allocation_fault;
   cudaError_t sticky = cudaSuccess;
   std::uint64_t allocation_number = 0;

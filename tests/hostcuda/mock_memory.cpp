@@ -82,6 +82,9 @@ cudaError_t copy_rows(const char* call, void* to, std::size_t to_pitch, const vo
     const Allocation* to_allocation = find_range(call, "destination", to, to_bytes);
     const Allocation* from_allocation = find_range(call, "source", from, from_bytes);
     if (!fits(kind, to_allocation, from_allocation)) return cudaErrorInvalidValue;
+    if ((to_allocation == nullptr) != (from_allocation == nullptr)) {
+      ++Runtime::instance().pageable_copies;
+    }
     const auto overlap =
         address_of(to) < address_of(from) + from_bytes && address_of(from) < address_of(to) + to_bytes;
     DLCUDA_CHECK(rows > 1 || !overlap, hostcuda::ApiMisuse, "{}: source and destination overlap", call);
@@ -176,6 +179,7 @@ Counters counters() {
   result.calls = runtime.calls;
   result.allocations = runtime.allocation_calls;
   result.launches = runtime.launches;
+  result.pageable_copies = runtime.pageable_copies;
   for (const auto& [address, allocation] : runtime.allocations) {
     if (allocation.kind == MemoryKind::Device) {
       ++result.device_allocations;

@@ -1,5 +1,6 @@
 // Streams, events and graphs. All work is done when a call returns, so they only keep order, time and misuse;
 // a stream that is being recorded keeps the work instead.
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <vector>
@@ -19,6 +20,7 @@ struct CUgraphExec_st {
 
 struct CUstream_st {
   std::uint64_t number;
+  int priority = 0;
   std::unique_ptr<CUgraph_st> recording = nullptr;
   bool spoilt = false;
 };
@@ -33,6 +35,8 @@ struct CUevent_st {
 
 namespace dlcuda::hostcuda {
 namespace {
+
+constexpr int kHighestPriority = -5;  // what GPUs of today have
 
 template <typename T>
 struct Handles {
@@ -118,9 +122,30 @@ cudaError_t cudaStreamCreate(cudaStream_t* stream) {
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
+  return cudaStreamCreateWithPriority(stream, flags, 0);
+}
+
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int priority) {
   return api_call(CallKind::Ordinary, [&] {
     if (flags > cudaStreamNonBlocking) return cudaErrorInvalidValue;
-    *stream = streams.add(std::make_unique<CUstream_st>(CUstream_st{++streams.made}));
+    const int within = std::clamp(priority, kHighestPriority, 0);  // as CUDA does with others
+    *stream = streams.add(std::make_unique<CUstream_st>(CUstream_st{++streams.made, within}));
+    return cudaSuccess;
+  });
+}
+
+cudaError_t cudaStreamGetPriority(cudaStream_t stream, int* priority) {
+  return api_call(CallKind::Ordinary, [&] {
+    check_stream(stream, "cudaStreamGetPriority");
+    *priority = stream == nullptr ? 0 : stream->priority;
+    return cudaSuccess;
+  });
+}
+
+cudaError_t cudaDeviceGetStreamPriorityRange(int* lowest, int* highest) {
+  return api_call(CallKind::Ordinary, [&] {
+    *lowest = 0;
+    *highest = kHighestPriority;
     return cudaSuccess;
   });
 }

@@ -36,6 +36,7 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace dlcuda::hostcuda {
 
@@ -75,6 +76,8 @@ struct Counters {
   std::size_t device_allocations = 0, pinned_allocations = 0, streams = 0, events = 0,
               graphs = 0;        ///< alive now
   std::size_t device_bytes = 0;  ///< alive now
+  /// Copies between a device and host memory that is not page-locked.
+  std::uint64_t pageable_copies = 0;
 };
 Counters counters();
 
@@ -84,6 +87,10 @@ std::string describe_live();
 /// Throws KernelError when the bytes beside a live allocation were overwritten. Done after every launch, too;
 /// under ASan there are none to look at, since its redzones do the work.
 void check_guards();
+
+/// The names of all NVTX ranges since the last call, and how many of this thread's are open now.
+std::vector<std::string> take_nvtx_names();
+int open_nvtx_ranges();
 
 /// Disarms faults, forgets sticky errors, and restores the device model and seed of the environment.
 void reset();

@@ -47,6 +47,10 @@ expect 3 "magic" --data mnist --data-dir bad
 printf '\0\0\10\3\377\377\377\377\0\0\0\34\0\0\0\34' >bad/train-images-idx3-ubyte
 expect 3 "bad/train-images-idx3-ubyte" --data mnist --data-dir bad
 
+# A profile that cannot be written, or would be empty.
+expect 3 "$work/missing/trace.json" --profile "$work/missing/trace.json" --device cpu
+expect 2 "begins at step 3" --profile trace.json --device cpu --limit 64 --epochs 1
+
 # A GPU where there is none: says what was looked for.
 CUDA_VISIBLE_DEVICES='' expect 5 "looked for" --device cuda
 CUDA_VISIBLE_DEVICES='' expect 5 "looked for" --require-gpu
@@ -65,6 +69,10 @@ expect 0 "" --limit 256 --epochs 1 --seed 2 --device cpu --out "$work/c"
 if ! cmp -s a/weights/last.safetensors b/weights/last.safetensors; then fail "one seed gave two results"; fi
 if cmp -s a/weights/last.safetensors c/weights/last.safetensors; then fail "two seeds gave one result"; fi
 expect 2 "not empty" --limit 256 --out "$work/a"
+
+expect 0 "" --limit 1024 --epochs 1 --device cpu --out "$work/d" --profile trace.json
+if ! grep -q conv2d_backward_data trace.json; then fail "the profile lacks an operation"; fi
+if ! grep -q "steps 3 to 12" out; then fail "the profile was not printed"; fi
 
 # Ctrl-C and termination: the weights are there.
 for signal in INT TERM; do

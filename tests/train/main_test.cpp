@@ -114,6 +114,20 @@ TEST_F(TrainMain, ErrorsGoToStandardErrorWithTheirExitCode) {
   EXPECT_THAT(stderr_, testing::HasSubstr("--out"));
 }
 
+TEST_F(TrainMain, ProfileIsWrittenAndPrinted) {
+  const std::string file = (folder_ / "trace.json").string();
+  EXPECT_EQ(run({"--profile", file, "--batch-size", "8"}), 0) << stderr_;
+  EXPECT_THAT(stdout_,
+              testing::AllOf(testing::HasSubstr("steps 3 to 8"), testing::HasSubstr("matmul (backward)")));
+  EXPECT_TRUE(std::filesystem::is_regular_file(file));
+
+  out_ = (folder_ / "never").string();
+  EXPECT_EQ(run({"--profile", (folder_ / "nowhere/trace.json").string()}), 3);
+  EXPECT_THAT(stderr_, testing::HasSubstr("nowhere"));
+  EXPECT_EQ(run({"--profile", file, "--batch-size", "64"}), 2) << "one step is too few";
+  EXPECT_FALSE(std::filesystem::exists(out_)) << "a run that cannot begin leaves nothing behind";
+}
+
 TEST_F(TrainMain, PrecisionSwitchesTensorFloat32) {
   const bool before = kernels::allow_tf32();
   EXPECT_EQ(run({"--precision", "tf32"}), 0) << stderr_;

@@ -67,6 +67,8 @@ TEST(Options, EveryFlagIsRead) {
                                       "--auto-batch",
                                       "--memory-timeline",
                                       "m.svg",
+                                      "--profile",
+                                      "trace.json",
                                       "--json"})
                                    .options;
   EXPECT_EQ(options.data, "mnist");
@@ -86,6 +88,7 @@ TEST(Options, EveryFlagIsRead) {
   EXPECT_TRUE(options.eager);
   EXPECT_TRUE(options.auto_batch);
   EXPECT_EQ(options.memory_timeline, "m.svg");
+  EXPECT_EQ(options.profile, "trace.json");
   EXPECT_TRUE(options.json);
 }
 
@@ -94,13 +97,29 @@ TEST(Options, HelpShowsEveryFlagWithTheModelsDefaults) {
   defaults.epochs = 123;
   defaults.optimizer = "nesterov";
   const std::string text = parse({"--help"}, defaults).text;
-  for (const char* flag : {"--data ",          "--data-dir",     "--epochs",
-                           "--batch-size",     "--lr",           "--optimizer",
-                           "--device",         "--require-gpu",  "--precision",
-                           "--seed",           "--threads",      "--workers",
-                           "--limit",          "--out",          "--eager",
-                           "--auto-batch",     "--json",         "--help",
-                           "--version",        "(default: 123)", "(default: nesterov)",
+  for (const char* flag : {"--data ",
+                           "--data-dir",
+                           "--epochs",
+                           "--batch-size",
+                           "--lr",
+                           "--optimizer",
+                           "--device",
+                           "--require-gpu",
+                           "--precision",
+                           "--seed",
+                           "--threads",
+                           "--workers",
+                           "--limit",
+                           "--out",
+                           "--eager",
+                           "--auto-batch",
+                           "--json",
+                           "--help",
+                           "--profile",
+                           "perfetto",
+                           "--version",
+                           "(default: 123)",
+                           "(default: nesterov)",
                            "(default: digits)"}) {
     EXPECT_THAT(text, testing::HasSubstr(flag));
   }
