@@ -16,6 +16,7 @@
 #include "dlcuda/optim/optimizer.h"
 #include "dlcuda/train/console.h"
 #include "dlcuda/train/json_lines.h"
+#include "dlcuda/train/memory_plan.h"
 #include "dlcuda/train/memory_timeline.h"
 #include "dlcuda/train/model_table.h"
 #include "dlcuda/train/run_folder.h"
@@ -123,6 +124,31 @@ int train(Run& run, const TrainOptions& options) {
       .run();
 }
 
+/// The same; where memory runs out, the error also tells the largest batch that would fit.
+int train_or_advise(Run& run, const TrainOptions& options) {
+  try {
+    return train(run, options);
+  } catch (const OutOfMemoryError& error) {
+    const Device device = run.choice.device;
+    const ImageShape shape = run.test_images.output_shape();
+    PlannedTraining training =
+        plan_classification([&] { return run.spec.make_model(shape, run.data.train->class_count()); },
+                            {shape.channels, shape.height, shape.width}, device, run.spec.format);
+    training.make_task = run.spec.make_task;
+    training.optimizer = options.optimizer;
+    const auto capacity = allocator_for(device).capacity();
+    if (!capacity) throw;
+    const std::int64_t fits = largest_batch(training, *capacity, options.batch_size);
+    throw OutOfMemoryError(
+        fmt::format("{}. {}", error.what(),
+                    fits == 0 ? std::string("Not even a batch of 1 would fit")
+                              : fmt::format("The largest batch that would fit: {} (--batch-size {}, or "
+                                            "--auto-batch), less what the loader's batches take",
+                                            fits, fits)),
+        error.requested_bytes());
+  }
+}
+
 /// The same; where memory runs out in the first epoch, from the beginning with half the batch.
 int train_with_smaller_batches(Run& run, TrainOptions options) {
   for (int left = kMostHalvings;; --left) {
@@ -130,7 +156,7 @@ int train_with_smaller_batches(Run& run, TrainOptions options) {
     run.observers.push_back(epochs.get());
     std::string reason;
     try {
-      return train(run, options);
+      return train_or_advise(run, options);
     } catch (const OutOfMemoryError& error) {
       if (left == 0 || epochs->finished > 0 || options.batch_size == 1) throw;
       reason = error.what();
@@ -189,7 +215,8 @@ int run(int argc, const char* const* argv, const ModelSpec& spec) {
   parts.observers = {&parts.folder, &parts.console};
   if (options.json) parts.observers.push_back(&json);
 
-  const int signal = options.auto_batch ? train_with_smaller_batches(parts, options) : train(parts, options);
+  const int signal =
+      options.auto_batch ? train_with_smaller_batches(parts, options) : train_or_advise(parts, options);
   if (signal == 0) return 0;
   if (profile) parts.console.print(profile->finish());
   parts.console.print(fmt::format("interrupted by signal {}: the weights are in {}", signal,

@@ -676,6 +676,15 @@ void CachingAllocator::set_limit(std::size_t bytes) {
   impl_->options_.limit = bytes;
 }
 
+std::optional<std::size_t> CachingAllocator::capacity() const {
+  const std::optional<std::size_t> free = impl_->upstream_.free_bytes();
+  const std::lock_guard lock(impl_->mutex_);
+  const std::size_t limit = impl_->options_.limit;
+  if (free) return std::min(limit, impl_->stats_.total.reserved.current + *free);
+  if (limit == std::numeric_limits<std::size_t>::max()) return std::nullopt;
+  return limit;
+}
+
 MemoryStats CachingAllocator::stats() const {
   const std::lock_guard lock(impl_->mutex_);
   return impl_->stats_;

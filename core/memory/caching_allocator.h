@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -61,6 +62,10 @@ class CachingAllocator {
   /// The most that may be taken from the resource from now on. What is above it already stays until it is
   /// freed.
   void set_limit(std::size_t bytes);
+
+  /// The most that could be reserved: what is, and what is free at the source, within the limit. Nothing
+  /// where neither is known.
+  std::optional<std::size_t> capacity() const;
 
   MemoryStats stats() const;
   /// Sets every peak to the current value.

@@ -70,6 +70,39 @@ TEST_F(TrainMain, LeavesACompleteRunFolder) {
   EXPECT_EQ(stderr_, "");
 }
 
+/// Limits what may be reserved on the CPU beyond what is in use.
+class MemoryLimit {
+ public:
+  explicit MemoryLimit(std::size_t room) {
+    CachingAllocator& memory = allocator_for(Device::cpu());
+    memory.empty_cache();
+    memory.set_limit(memory.stats().total.reserved.current + room);
+  }
+  ~MemoryLimit() { allocator_for(Device::cpu()).set_limit(std::numeric_limits<std::size_t>::max()); }
+};
+
+TEST_F(TrainMain, TellsTheLargestBatchWhereMemoryRunsOut) {
+  const MemoryLimit limit(std::size_t(40) << 20);
+  EXPECT_EQ(run({"--batch-size", "8000", "--limit", "8000"}), 4);
+  EXPECT_THAT(stderr_,
+              testing::AllOf(testing::HasSubstr("out of memory (host)"), testing::HasSubstr("Held by: "),
+                             testing::HasSubstr("The largest batch that would fit: ")));
+}
+
+TEST_F(TrainMain, HalvesTheBatchWhereMemoryRunsOut) {
+  const MemoryLimit limit(std::size_t(44) << 20);
+  EXPECT_EQ(run({"--batch-size", "8000", "--limit", "8000", "--auto-batch"}), 0) << stderr_;
+  EXPECT_THAT(stdout_,
+              testing::AllOf(testing::HasSubstr("starting again with batches of 4000"),
+                             testing::HasSubstr("batch size 4000"), testing::HasSubstr("test: accuracy")));
+}
+
+TEST_F(TrainMain, HalvesTheBatchThreeTimesAtMost) {
+  const MemoryLimit limit(std::size_t(1) << 20);
+  EXPECT_EQ(run({"--batch-size", "800", "--limit", "800", "--auto-batch"}), 4);
+  EXPECT_THAT(stderr_, testing::HasSubstr("out of memory (host)"));
+}
+
 TEST_F(TrainMain, DrawsTheMemoryOfTheSecondStep) {
   const std::filesystem::path picture = folder_ / "memory.svg";
   EXPECT_EQ(run({"--memory-timeline", picture.string(), "--batch-size", "32"}), 0) << stderr_;
