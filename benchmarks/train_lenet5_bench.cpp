@@ -1,4 +1,5 @@
-// Training steps of LeNet-5 on resident data: forward, loss, backward, Adam, metrics. Prints one JSON line.
+// Training steps of LeNet-5 on resident data: forward, loss, backward, Adam, metrics; recorded and replayed
+// (CapturedStep), and as they are, in turn. Prints one JSON line.
 //
 //   train_lenet5_bench [--device cpu|cuda[:i]] [--threads N] [--batch-size N] [--steps N] [--rounds N]
 #include <CLI/CLI.hpp>
@@ -8,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "dlcuda/core/captured_step.h"
 #include "dlcuda/core/parallel.h"
 #include "dlcuda/core/stream.h"
 #include "dlcuda/kernels/copy.h"
@@ -43,28 +45,43 @@ int main(int argc, char** argv) {
   const Tensor labels = Tensor::from_values(classes, Shape{batch_size}, choice.device);
   Tensor metrics = Tensor::zeros(Shape{3}, DType::F64, choice.device);
 
-  const auto run = [&](int count) {
-    const auto start = std::chrono::steady_clock::now();
-    for (int step = 0; step < count; ++step) {
-      const Tensor logits = model(images);
-      const Tensor loss = functional::cross_entropy(logits, labels);
-      loss.backward();
-      optimizer.step();
-      kernels::classification_metrics(logits, labels, loss, metrics);
-    }
-    current_stream(choice.device).synchronize();
-    return count / std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const auto step = [&](const std::vector<Tensor>& batch) {
+    const Tensor logits = model(batch[0]);
+    const Tensor loss = functional::cross_entropy(logits, batch[1]);
+    loss.backward();
+    optimizer.step();
+    kernels::classification_metrics(logits, batch[1], loss, metrics);
+    return std::vector{loss};
   };
-  run(std::max(steps / 2, 10));
-  std::vector<double> per_second;
-  for (int round = 0; round < rounds; ++round) per_second.push_back(run(steps) * batch_size);
+  CapturedStep captured(choice.device, step);
+  const std::vector<Tensor> batch{images, labels};
+  const auto run = [&](bool as_it_is, int count) {
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < count; ++i) as_it_is ? step(batch) : captured(batch);
+    current_stream(choice.device).synchronize();
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return count * batch_size / seconds;
+  };
+  std::vector<double> per_second, eager_per_second;
+  for (const bool as_it_is : {true, false}) run(as_it_is, std::max(steps / 2, 10));
+  for (int round = 0; round < rounds; ++round) {
+    eager_per_second.push_back(run(true, steps));
+    per_second.push_back(run(false, steps));
+  }
   std::sort(per_second.begin(), per_second.end());
+  std::sort(eager_per_second.begin(), eager_per_second.end());
+  const double median = per_second[per_second.size() / 2];
+  const double eager_median = eager_per_second[eager_per_second.size() / 2];
   const nlohmann::json result{{"benchmark", "train_lenet5"},
                               {"device", choice.description},
                               {"threads", threads},
                               {"batch_size", batch_size},
-                              {"images_per_second", per_second[per_second.size() / 2]},
+                              {"images_per_second", median},
                               {"slowest", per_second.front()},
-                              {"fastest", per_second.back()}};
+                              {"fastest", per_second.back()},
+                              {"launches", captured.launches()},
+                              {"fallback", captured.fallback_reason()},
+                              {"eager_images_per_second", eager_median},
+                              {"captured_to_eager", median / eager_median}};
   std::printf("%s\n", result.dump().c_str());
 }
