@@ -59,7 +59,9 @@ TEST_P(Soak, MemoryIsFlatAfterStep100) {
     train(steps - 100);
     const MemoryStats after = allocator_for(device).stats();
     EXPECT_EQ(after.total.reserved.current, before.total.reserved.current);
-    EXPECT_EQ(after.total.segments.allocated, before.total.segments.allocated);
+    if (!allocator_for(device).pass_through()) {  // which asks the source each time
+      EXPECT_EQ(after.total.segments.allocated, before.total.segments.allocated);
+    }
     EXPECT_EQ(after.total.active.current, before.total.active.current);
 #if !defined(__SANITIZE_ADDRESS__)  // which keeps what is freed for a while
     // The C library's heap settles within some pages. A leak of 100 bytes a step would be a megabyte.
