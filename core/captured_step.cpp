@@ -36,7 +36,8 @@ constexpr std::size_t kMostVariants = 4;
 /// A step for one set of layouts.
 class Plan {
  public:
-  Plan(Device device, std::vector<Layout> layouts) : device_(device), layouts_(std::move(layouts)) {}
+  Plan(Device device, std::vector<Layout> layouts)
+      : device_(device), layouts_(std::move(layouts)), stream_(device) {}
   ~Plan() { forget(); }
   Plan(const Plan&) = delete;
   Plan& operator=(const Plan&) = delete;
@@ -44,6 +45,7 @@ class Plan {
   bool serves(const std::vector<Layout>& layouts) const { return layouts_ == layouts; }
   bool ready() const { return recording_ != nullptr; }
   bool valid() const {
+    if (!(current_stream(device_) == stream_)) return false;
     for (const auto& guard : recording_->guards) {
       if (!guard()) return false;
     }
@@ -68,6 +70,7 @@ class Plan {
   std::unique_ptr<MemoryPool> pool_;
   std::vector<Tensor> inputs_, outputs_;
   std::unique_ptr<capture::Recording> recording_;
+  Stream stream_;  ///< of the caller that recorded: where the memory belongs, and replays run
   void* graph_ = nullptr;
   std::size_t launches_ = 0;
 };
@@ -78,18 +81,19 @@ void Plan::copy_in(const std::vector<Tensor>& inputs) {
 
 void Plan::record(const CapturedStep::Function& function, const std::vector<Tensor>& inputs) {
   forget();
+  stream_ = current_stream(device_);
   pool_ = std::make_unique<MemoryPool>(allocator_for(device_));
   auto recording = std::make_unique<capture::Recording>(device_);
   try {
     {
-      const MemoryPoolScope scope(*pool_);
+      const MemoryPoolScope scope(*pool_, stream_);
       for (const Tensor& input : inputs) inputs_.push_back(Tensor::empty_like(input));
     }
     copy_in(inputs);
     if (device_.is_cuda()) {
       record_graph(function, *recording);
     } else {
-      const MemoryPoolScope scope(*pool_);
+      const MemoryPoolScope scope(*pool_, stream_);
       const capture::RecordingScope recording_now(*recording);
       outputs_ = function(inputs_);
       launches_ = recording->calls.size();
@@ -102,7 +106,7 @@ void Plan::record(const CapturedStep::Function& function, const std::vector<Tens
   recording->undo.clear();
   recording_ = std::move(recording);
   if (device_.is_cuda()) {
-    cuda::launch_graph(device_.index, graph_, current_stream(device_).native());
+    cuda::launch_graph(device_.index, graph_, stream_.native());
   } else if (!recording_->refusal.empty()) {
     // The step itself has run all the same.
     const std::string why = recording_->refusal;
@@ -115,10 +119,10 @@ void Plan::record_graph(const CapturedStep::Function& function, capture::Recordi
   const Stream stream = Stream::create(device_);
   // What the pool's memory was used for before is still under way on the caller's stream.
   Event before(device_);
-  before.record(current_stream(device_));
+  before.record(stream_);
   before.block(stream);
   const StreamGuard guard(stream);
-  const MemoryPoolScope scope(*pool_);
+  const MemoryPoolScope scope(*pool_, stream_);
   const capture::RecordingScope recording_now(recording);
   cuda::begin_capture(device_.index, stream.native());
   try {
@@ -136,7 +140,7 @@ void Plan::replay(const std::vector<Tensor>& inputs) {
   if (profiling()) [[unlikely]]
     op.begin({"captured_step", "", device_}, {});
   if (device_.is_cuda()) {
-    cuda::launch_graph(device_.index, graph_, current_stream(device_).native());
+    cuda::launch_graph(device_.index, graph_, stream_.native());
   } else {
     for (const auto& call : recording_->calls) call();
   }
@@ -146,7 +150,7 @@ void Plan::replay(const std::vector<Tensor>& inputs) {
 void Plan::forget() noexcept {
   if (graph_ != nullptr) {
     try {
-      current_stream(device_).synchronize();
+      stream_.synchronize();
     } catch (const Error&) {
       // A lost device runs nothing.
     }
@@ -222,7 +226,9 @@ const std::vector<Tensor>& CapturedStep::Impl::run(const std::vector<Tensor>& in
                  "CapturedStep: the step is on {}, an input of shape {} is on {}; move it with to()",
                  to_string(device_), to_string(input.shape()), to_string(input.device()));
   }
-  if (!fallback_reason_.empty()) return run_eagerly(inputs);
+  // Inside another step's recording it is a part of that.
+  const bool part = capture::recording() != nullptr || capture::planning() != nullptr;
+  if (part || !fallback_reason_.empty()) return run_eagerly(inputs);
   Plan& plan = plan_for(inputs);
   if (plan.ready()) {
     ++counts_.replayed;

@@ -89,6 +89,7 @@ constexpr std::size_t kNamedTags = 5;
 /// The private pool that this thread allocates from.
 thread_local const CachingAllocator* pool_allocator = nullptr;
 thread_local std::uint64_t pool_id = 0;
+thread_local const Stream* pool_stream = nullptr;
 
 constexpr std::size_t round_up(std::size_t bytes, std::size_t multiple) {
   return (bytes + multiple - 1) / multiple * multiple;
@@ -663,7 +664,8 @@ CachingAllocator::CachingAllocator(MemoryResource& upstream, AllocatorOptions op
 CachingAllocator::~CachingAllocator() = default;
 
 void* CachingAllocator::allocate(std::size_t bytes, const Stream& stream) {
-  return impl_->allocate(bytes, stream, pool_allocator == this ? pool_id : 0);
+  if (pool_allocator == this) return impl_->allocate(bytes, *pool_stream, pool_id);
+  return impl_->allocate(bytes, stream, 0);
 }
 void CachingAllocator::deallocate(void* pointer) noexcept { impl_->deallocate(pointer); }
 void CachingAllocator::record_stream(void* pointer, const Stream& stream) {
@@ -710,11 +712,15 @@ MemoryPool::MemoryPool(CachingAllocator& allocator)
 MemoryPool::~MemoryPool() { allocator_.impl_->end_pool(id_); }
 std::size_t MemoryPool::reserved() const { return allocator_.impl_->reserved_in(id_); }
 
-MemoryPoolScope::MemoryPoolScope(const MemoryPool& pool) noexcept
-    : allocator_(std::exchange(pool_allocator, &pool.allocator_)), id_(std::exchange(pool_id, pool.id_)) {}
+MemoryPoolScope::MemoryPoolScope(const MemoryPool& pool, Stream stream) noexcept
+    : stream_(std::move(stream)),
+      allocator_(std::exchange(pool_allocator, &pool.allocator_)),
+      id_(std::exchange(pool_id, pool.id_)),
+      outer_stream_(std::exchange(pool_stream, &stream_)) {}
 MemoryPoolScope::~MemoryPoolScope() {
   pool_allocator = allocator_;
   pool_id = id_;
+  pool_stream = outer_stream_;
 }
 
 std::string CachingAllocator::name() const { return impl_->upstream_.name(); }

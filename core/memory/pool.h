@@ -15,8 +15,7 @@ class MemoryPool {
  public:
   /// The allocator must outlive the pool.
   explicit MemoryPool(CachingAllocator& allocator);
-  /// Work that uses the pool's memory must have finished, or be ahead in the streams that it was allocated
-  /// for.
+  /// Work that uses the pool's memory must have finished, or be ahead in the stream that it belongs to.
   ~MemoryPool();
   MemoryPool(const MemoryPool&) = delete;
   MemoryPool& operator=(const MemoryPool&) = delete;
@@ -31,17 +30,20 @@ class MemoryPool {
 };
 
 /// What this thread allocates from the pool's allocator comes from the pool until the scope ends; the
-/// innermost scope counts.
+/// innermost scope counts. It belongs to `stream`, where the work that is being recorded will run, whichever
+/// stream it is recorded on.
 class MemoryPoolScope {
  public:
-  explicit MemoryPoolScope(const MemoryPool& pool) noexcept;
+  MemoryPoolScope(const MemoryPool& pool, Stream stream) noexcept;
   ~MemoryPoolScope();
   MemoryPoolScope(const MemoryPoolScope&) = delete;
   MemoryPoolScope& operator=(const MemoryPoolScope&) = delete;
 
  private:
-  const CachingAllocator* allocator_;
+  Stream stream_;
+  const CachingAllocator* allocator_;  // of the scope outside
   std::uint64_t id_;
+  const Stream* outer_stream_;
 };
 
 }  // namespace dlcuda

@@ -144,7 +144,7 @@ TEST_F(CachingAllocatorTest, JoiningTakesNoMoreThanIsMissing) {
 
 TEST_F(CachingAllocatorTest, PrivatePoolsKeepTheirSegmentsWhenTheyGrow) {
   const MemoryPool pool(allocator);
-  const MemoryPoolScope scope(pool);
+  const MemoryPoolScope scope(pool, stream);
   give(take(20 * kMiB));
   take(30 * kMiB);
   EXPECT_EQ(pool.reserved(), 50 * kMiB);

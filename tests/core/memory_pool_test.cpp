@@ -19,7 +19,7 @@ class MemoryPoolTest : public ::testing::Test {
  protected:
   void* take(std::size_t bytes) { return allocator.allocate(bytes, stream); }
   void* take(std::size_t bytes, const MemoryPool& from) {
-    const MemoryPoolScope scope(from);
+    const MemoryPoolScope scope(from, stream);
     return take(bytes);
   }
   std::size_t reserved() const { return allocator.stats().total.reserved.current; }
@@ -45,18 +45,28 @@ TEST_F(MemoryPoolTest, OnlyTheScopesThreadAndAllocatorUseIt) {
   FakeResource another_resource;
   CachingAllocator another(another_resource, {}, &events);
   const MemoryPool pool(allocator);
-  const MemoryPoolScope scope(pool);
+  const MemoryPoolScope scope(pool, stream);
   another.deallocate(another.allocate(kMiB, stream));
   EXPECT_EQ(pool.reserved(), 0u);
   {
     const MemoryPool inner(allocator);
-    const MemoryPoolScope innermost(inner);
+    const MemoryPoolScope innermost(inner, stream);
     allocator.deallocate(take(kMiB));
     EXPECT_EQ(inner.reserved(), 2 * kMiB);
   }
   EXPECT_EQ(pool.reserved(), 0u);
   take(kMiB);
   EXPECT_EQ(pool.reserved(), 2 * kMiB);
+}
+
+TEST_F(MemoryPoolTest, MemoryBelongsToTheStreamOfTheScope) {
+  const MemoryPool pool(allocator);
+  const MemoryPoolScope scope(pool, other);
+  void* const mine = take(kMiB);
+  allocator.record_stream(mine, other);
+  allocator.deallocate(mine);
+  EXPECT_EQ(events.live, 0) << "its own stream needs no event";
+  EXPECT_EQ(take(kMiB), mine);
 }
 
 TEST_F(MemoryPoolTest, AFlushLeavesItWhole) {
@@ -117,7 +127,7 @@ TEST(MemoryPool, KeepsMemoryWhereTheAllocatorPassesRequestsThrough) {
   const Stream stream = fake_stream(1);
   {
     const MemoryPool pool(allocator);
-    const MemoryPoolScope scope(pool);
+    const MemoryPoolScope scope(pool, stream);
     void* const mine = allocator.allocate(4 * kMiB, stream);
     allocator.deallocate(mine);
     EXPECT_EQ(allocator.allocate(4 * kMiB, stream), mine);

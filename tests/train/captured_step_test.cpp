@@ -7,6 +7,7 @@
 #include "dlcuda/core/autograd.h"
 #include "dlcuda/core/error.h"
 #include "dlcuda/core/memory/caching_allocator.h"
+#include "dlcuda/core/stream.h"
 #include "dlcuda/kernels/arithmetic.h"
 #include "dlcuda/kernels/random.h"
 #include "dlcuda/models/lenet5/lenet5.h"
@@ -354,6 +355,44 @@ TEST(CapturedStep, RefusesInputsOfAnotherDevice) {
     EXPECT_STREQ(
         error.what(),
         "CapturedStep: the step is on cuda:0, an input of shape [2, 3] is on cpu; move it with to()");
+  }
+}
+
+TEST(CapturedStep, OfAnotherStepIsAPartOfIt) {
+  for (const Device device : test_devices()) {
+    SCOPED_TRACE(to_string(device));
+    CapturedStep twice(device, [](const std::vector<Tensor>& inputs) {
+      return std::vector{kernels::add(inputs[0], inputs[0])};
+    });
+    CapturedStep four_times(device, [&](const std::vector<Tensor>& inputs) { return twice(twice(inputs)); });
+    for (int i = 1; i <= 4; ++i) {
+      const Tensor x = Tensor::from_values<float>({float(i)}, {1}, device);
+      EXPECT_EQ(four_times({x})[0].item<float>(), 4.0f * float(i));
+    }
+    EXPECT_EQ(four_times.counts().recorded, 1);
+    EXPECT_EQ(four_times.launches(), 2u);
+  }
+}
+
+TEST(CapturedStep, FollowsTheCallersStream) {
+  for (const Device device : test_devices()) {
+    SCOPED_TRACE(to_string(device));
+    const Tensor x = Tensor::from_values<float>({1, 2}, {2}, device);
+    CapturedStep twice(device, [](const std::vector<Tensor>& inputs) {
+      return std::vector{kernels::add(inputs[0], inputs[0])};
+    });
+    const auto expect_it_works = [&] {
+      for (int i = 0; i < 3; ++i) {
+        EXPECT_EQ(twice({x})[0].values<float>(), (std::vector<float>{2, 4}));
+      }
+    };
+    expect_it_works();
+    {
+      const StreamGuard guard(Stream::create(device));
+      expect_it_works();
+    }
+    expect_it_works();
+    EXPECT_EQ(twice.counts().recorded, device.is_cuda() ? 2 : 1) << "one for each stream";
   }
 }
 
