@@ -6,7 +6,7 @@ include(CMakePackageConfigHelpers)
 # tests/checks/installed_headers.sh compiles each of the others on its own.
 set(DLCUDA_INTERNAL_HEADERS
     "^core/(capture|check|label_fault)\\.h$" # fmt
-    "^core/memory/(block|pointer_table|trace_recorder)\\.h$"
+    "^core/memory/(allocator_impl|block|pointer_table|trace_recorder)\\.h$"
     "^core/(profile_recording|transfer)\\.h$"
     "^kernels/profiled_op\\.h$"
     "^kernels/(axis_layout|checks)\\.h$" # fmt

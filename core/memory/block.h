@@ -54,6 +54,27 @@ struct Block {
   std::vector<StreamUse> uses;
 };
 
+/// Blocks linked through `previous` and `next`, in the order of their coming.
+class BlockQueue {
+ public:
+  Block* front() const { return front_; }
+  void push_back(Block* block) noexcept {
+    block->previous = back_;
+    block->next = nullptr;
+    (back_ != nullptr ? back_->next : front_) = block;
+    back_ = block;
+  }
+  void remove(Block* block) noexcept {
+    (block->previous != nullptr ? block->previous->next : front_) = block->next;
+    (block->next != nullptr ? block->next->previous : back_) = block->previous;
+    block->previous = block->next = nullptr;
+  }
+
+ private:
+  Block* front_ = nullptr;
+  Block* back_ = nullptr;
+};
+
 /// Free blocks by size. Bins are a sixteenth to a thirty-second part of their size wide (exact up to 16 KiB),
 /// found through two levels of bit masks; within a bin blocks are sorted by size, the one freed last first
 /// among equals, as its bytes are the likeliest to be in a cache. So best fit is exact and takes a handful of

@@ -50,16 +50,11 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
-#include <mutex>
 #include <new>
-#include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "dlcuda/core/check.h"
-#include "dlcuda/core/memory/block.h"
-#include "dlcuda/core/memory/pointer_table.h"
-#include "dlcuda/core/memory/pool.h"
-#include "dlcuda/core/memory/trace_recorder.h"
+#include "dlcuda/core/memory/allocator_impl.h"
 
 namespace dlcuda {
 
@@ -68,7 +63,7 @@ using memory::Block;
 using memory::BlockState;
 using memory::FreeLists;
 using memory::kRounding;
-using memory::PointerTable;
+using memory::RequestPlan;
 using memory::Segment;
 using memory::StreamUse;
 
@@ -84,28 +79,12 @@ constexpr std::size_t kSplitLargeAbove = kMiB;
 // More than any address space holds. Refused here, so that no sum below can overflow and no resource has to
 // cope.
 constexpr std::size_t kMaxRequest = std::size_t(1) << 47;
-constexpr std::size_t kNamedTags = 5;
-
-/// The private pool that this thread allocates from.
-thread_local const CachingAllocator* pool_allocator = nullptr;
-thread_local std::uint64_t pool_id = 0;
-thread_local const Stream* pool_stream = nullptr;
 
 constexpr std::size_t round_up(std::size_t bytes, std::size_t multiple) {
   return (bytes + multiple - 1) / multiple * multiple;
 }
 
-/// What a request becomes.
-struct Plan {
-  std::size_t requested;
-  std::size_t block;             // bytes of the block
-  std::size_t segment;           // bytes to ask the resource for
-  std::size_t smallest_segment;  // the same when memory is short
-  bool small;
-  bool kept;  // whether the block goes back to the cache
-};
-
-Plan plan_for(std::size_t bytes, bool pass_through) {
+RequestPlan plan_for(std::size_t bytes, bool pass_through) {
   if (pass_through) return {bytes, bytes, bytes, bytes, bytes <= kSmallRequest, false};
   const std::size_t block = round_up(bytes, kRounding);
   if (block <= kSmallRequest) return {bytes, block, kSmallSegment, kSmallSegment, true, true};
@@ -113,103 +92,7 @@ Plan plan_for(std::size_t bytes, bool pass_through) {
   return {bytes, block, block < kMediumRequest ? kMediumSegment : exact, exact, false, true};
 }
 
-/// Blocks linked through `previous` and `next`, in the order of their coming.
-class BlockQueue {
- public:
-  Block* front() const { return front_; }
-  void push_back(Block* block) noexcept {
-    block->previous = back_;
-    block->next = nullptr;
-    (back_ != nullptr ? back_->next : front_) = block;
-    back_ = block;
-  }
-  void remove(Block* block) noexcept {
-    (block->previous != nullptr ? block->previous->next : front_) = block->next;
-    (block->next != nullptr ? block->next->previous : back_) = block->previous;
-    block->previous = block->next = nullptr;
-  }
-
- private:
-  Block* front_ = nullptr;
-  Block* back_ = nullptr;
-};
-
 }  // namespace
-
-class CachingAllocator::Impl {
- public:
-  Impl(MemoryResource& upstream, AllocatorOptions options, EventSource* events)
-      : upstream_(upstream), options_(options), events_(events != nullptr ? *events : own_events_) {}
-  ~Impl();
-
-  void* allocate(std::size_t bytes, const Stream& stream, std::uint64_t pool);
-  void deallocate(void* pointer) noexcept;
-  void record_stream(void* pointer, const Stream& stream);
-  void empty_cache();
-  std::uint64_t make_pool();
-  void end_pool(std::uint64_t pool) noexcept;
-  std::size_t reserved_in(std::uint64_t pool) const;
-  std::vector<MemoryTagUse> tags() const;
-  std::string snapshot() const;
-  void start_trace(std::size_t capacity);
-  MemoryTrace stop_trace();
-
-  MemoryResource& upstream_;
-  AllocatorOptions options_;
-  mutable std::mutex mutex_;
-  MemoryStats stats_;
-
- private:
-  Arena& arena_for(const Stream& stream, std::uint64_t pool);
-  void set_bookkeeping_aside(std::uint32_t tag);
-  Block* find_free(Arena& arena, const Plan& plan) noexcept;
-  Block* new_segment(Arena& arena, std::size_t bytes, const Plan& plan);
-  Block* grow(Arena& arena, const Plan& plan, MemoryTag tag);
-  void* hand_out(Block* block, const Plan& plan, std::uint32_t tag) noexcept;
-  void take_back(Block* block) noexcept;
-  void absorb_higher(Block* block) noexcept;
-  void release_segment(Segment* segment) noexcept;
-  void move_segments(Arena& from, Arena& to) noexcept;
-  std::size_t release_cached(const Arena* large_of = nullptr) noexcept;
-  void defer(Block* block) noexcept;
-  void end_deferral(Block* block) noexcept;
-  void process_events();
-  void wait_for_deferred();
-  [[noreturn]] void throw_out_of_memory(const Plan& plan, MemoryTag tag);
-  std::vector<MemoryTagUse> tags_locked() const;
-
-  Block* take_spare() noexcept {
-    Block* block = spare_;
-    spare_ = block->next;
-    --spares_;
-    block->next = nullptr;
-    return block;
-  }
-  void keep_spare(Block* block) noexcept {
-    block->next = spare_;
-    spare_ = block;
-    ++spares_;
-  }
-  /// Applies a change to the pool's numbers and to the total's.
-  template <typename Change>
-  void count(bool small, Change change) noexcept {
-    change(stats_.total);
-    change(small ? stats_.small : stats_.large);
-  }
-
-  StreamEventSource own_events_;
-  EventSource& events_;
-  std::vector<std::unique_ptr<Arena>> arenas_;
-  std::uint64_t pools_ = 0;  // made so far
-  Segment* segments_ = nullptr;
-  PointerTable held_;
-  BlockQueue deferred_;
-  std::vector<std::size_t> tag_bytes_;  // active bytes by tag id
-  std::vector<std::unique_ptr<Block[]>> block_store_;
-  Block* spare_ = nullptr;
-  std::size_t spares_ = 0;
-  memory::TraceRecorder trace_;
-};
 
 CachingAllocator::Impl::~Impl() {
   try {
@@ -227,7 +110,7 @@ void* CachingAllocator::Impl::allocate(std::size_t bytes, const Stream& stream, 
   if (bytes > kMaxRequest) throw_out_of_memory({bytes, bytes, bytes, bytes, false, false}, tag);
   // A thread that records a step must not ask for events: the driver forbids it.
   if (deferred_.front() != nullptr && pool == 0) process_events();
-  const Plan plan = plan_for(bytes, options_.pass_through && pool == 0);
+  const RequestPlan plan = plan_for(bytes, options_.pass_through && pool == 0);
   set_bookkeeping_aside(tag.id());
   Arena& arena = arena_for(stream, pool);
   Block* block = plan.kept ? find_free(arena, plan) : nullptr;
@@ -254,7 +137,7 @@ void CachingAllocator::Impl::set_bookkeeping_aside(std::uint32_t tag) {
   if (tag >= tag_bytes_.size()) tag_bytes_.resize(std::size_t(tag) + 1);
 }
 
-Block* CachingAllocator::Impl::find_free(Arena& arena, const Plan& plan) noexcept {
+Block* CachingAllocator::Impl::find_free(Arena& arena, const RequestPlan& plan) noexcept {
   FreeLists& lists = arena.free(plan.small);
   Block* block = lists.best_fit(plan.block);
   if (block != nullptr) lists.remove(block);
@@ -262,7 +145,7 @@ Block* CachingAllocator::Impl::find_free(Arena& arena, const Plan& plan) noexcep
 }
 
 // A free block on no list, or nullptr when the resource or the limit refuses.
-Block* CachingAllocator::Impl::new_segment(Arena& arena, std::size_t bytes, const Plan& plan) {
+Block* CachingAllocator::Impl::new_segment(Arena& arena, std::size_t bytes, const RequestPlan& plan) {
   const std::size_t reserved = stats_.total.reserved.current;
   if (bytes > options_.limit || reserved > options_.limit - bytes) return nullptr;
   auto segment = std::make_unique<Segment>();
@@ -291,7 +174,7 @@ Block* CachingAllocator::Impl::new_segment(Arena& arena, std::size_t bytes, cons
   return block;
 }
 
-Block* CachingAllocator::Impl::grow(Arena& arena, const Plan& plan, MemoryTag tag) {
+Block* CachingAllocator::Impl::grow(Arena& arena, const RequestPlan& plan, MemoryTag tag) {
   const std::size_t joined = plan.small || !plan.kept ? 0 : release_cached(&arena);
   if (Block* block = new_segment(arena, std::max(plan.segment, joined), plan)) return block;
   if (arena.pool == 0) {
@@ -304,7 +187,7 @@ Block* CachingAllocator::Impl::grow(Arena& arena, const Plan& plan, MemoryTag ta
   throw_out_of_memory(plan, tag);
 }
 
-void* CachingAllocator::Impl::hand_out(Block* block, const Plan& plan, std::uint32_t tag) noexcept {
+void* CachingAllocator::Impl::hand_out(Block* block, const RequestPlan& plan, std::uint32_t tag) noexcept {
   const std::size_t rest = block->bytes - plan.block;
   if (plan.small ? rest >= kRounding : rest > kSplitLargeAbove) {
     Block* cut = take_spare();
@@ -513,145 +396,6 @@ void CachingAllocator::Impl::empty_cache() {
   std::erase_if(arenas_, [](const auto& arena) { return arena->segments == 0; });
 }
 
-std::uint64_t CachingAllocator::Impl::make_pool() {
-  const std::lock_guard lock(mutex_);
-  return ++pools_;
-}
-
-void CachingAllocator::Impl::end_pool(std::uint64_t pool) noexcept {
-  const std::lock_guard lock(mutex_);
-  for (const auto& from : arenas_) {
-    if (from->pool != pool) continue;
-    const auto to = std::find_if(arenas_.begin(), arenas_.end(), [&](const auto& arena) {
-      return arena->pool == 0 && arena->stream == from->stream;
-    });
-    if (to == arenas_.end()) {
-      from->pool = 0;
-    } else {
-      move_segments(*from, **to);
-    }
-  }
-  std::erase_if(arenas_, [&](const auto& arena) { return arena->pool == pool; });
-  if (options_.pass_through) release_cached();
-}
-
-void CachingAllocator::Impl::move_segments(Arena& from, Arena& to) noexcept {
-  for (Segment* segment = segments_; segment != nullptr; segment = segment->next) {
-    if (segment->arena != &from) continue;
-    for (Block* block = segment->first; block != nullptr; block = block->higher) {
-      if (block->state != BlockState::Free) continue;
-      from.free(segment->small).remove(block);
-      to.free(segment->small).insert(block);
-    }
-    segment->arena = &to;
-  }
-  to.segments += std::exchange(from.segments, 0);
-}
-
-std::size_t CachingAllocator::Impl::reserved_in(std::uint64_t pool) const {
-  const std::lock_guard lock(mutex_);
-  std::size_t bytes = 0;
-  for (const Segment* segment = segments_; segment != nullptr; segment = segment->next) {
-    if (segment->arena->pool == pool) bytes += segment->bytes;
-  }
-  return bytes;
-}
-
-std::vector<MemoryTagUse> CachingAllocator::Impl::tags_locked() const {
-  std::vector<MemoryTagUse> result;
-  for (std::size_t id = 0; id < tag_bytes_.size(); ++id) {
-    if (tag_bytes_[id] != 0) result.push_back({MemoryTag::from_id(std::uint32_t(id)).name(), tag_bytes_[id]});
-  }
-  std::stable_sort(result.begin(), result.end(),
-                   [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
-  return result;
-}
-
-std::vector<MemoryTagUse> CachingAllocator::Impl::tags() const {
-  const std::lock_guard lock(mutex_);
-  return tags_locked();
-}
-
-void CachingAllocator::Impl::throw_out_of_memory(const Plan& plan, MemoryTag tag) {
-  ++stats_.out_of_memory;
-  std::string free = "unknown";
-  try {
-    if (const auto bytes = upstream_.free_bytes()) free = format_bytes(*bytes);
-  } catch (const Error&) {
-    // A failing device must not hide the message.
-  }
-  const MemoryUse& use = stats_.total;
-  const bool limited = options_.limit != std::numeric_limits<std::size_t>::max();
-  std::string message = fmt::format(
-      "out of memory ({}): {} asked for {} ({} bytes). Free there: {}; reserved here: {}", upstream_.name(),
-      tag.name(), format_bytes(plan.requested), plan.requested, free, format_bytes(use.reserved.current));
-  if (limited) message += fmt::format(" (limit {})", format_bytes(options_.limit));
-  message += fmt::format(", of which active {} and cached {}. ", format_bytes(use.active.current),
-                         format_bytes(use.cached()));
-  const auto holders = tags_locked();
-  for (std::size_t i = 0; i < std::min(holders.size(), kNamedTags); ++i) {
-    message +=
-        fmt::format("{}{} {}", i == 0 ? "Held by: " : ", ", holders[i].tag, format_bytes(holders[i].bytes));
-  }
-  message += fmt::format(
-      "{}Try a smaller batch, a lower precision (--precision bf16), NoGrad where no gradients are needed, or "
-      "{}",
-      holders.empty() ? "" : ". ", limited ? "a higher limit" : "ending other programs that use this memory");
-  throw OutOfMemoryError(message, plan.requested);
-}
-
-std::string CachingAllocator::Impl::snapshot() const {
-  const std::lock_guard lock(mutex_);
-  auto segments = nlohmann::ordered_json::array();
-  for (const Segment* segment = segments_; segment != nullptr; segment = segment->next) {
-    auto blocks = nlohmann::ordered_json::array();
-    for (const Block* block = segment->first; block != nullptr; block = block->higher) {
-      const char* state = block->state == BlockState::Free     ? "free"
-                          : block->state == BlockState::Active ? "active"
-                                                               : "deferred";
-      auto entry = nlohmann::ordered_json{
-          {"offset", block->pointer - segment->base}, {"bytes", block->bytes}, {"state", state}};
-      if (block->state != BlockState::Free) {
-        entry["requested"] = block->requested;
-        entry["tag"] = MemoryTag::from_id(block->tag).name();
-      }
-      blocks.push_back(std::move(entry));
-    }
-    segments.push_back({{"address", fmt::format("{}", fmt::ptr(segment->base))},
-                        {"bytes", segment->bytes},
-                        {"pool", segment->small ? "small" : "large"},
-                        {"private_pool", segment->arena->pool},
-                        {"stream", fmt::format("{}/{}", to_string(segment->arena->stream.device()),
-                                               fmt::ptr(segment->arena->stream.native()))},
-                        {"blocks", std::move(blocks)}});
-  }
-  nlohmann::ordered_json result{{"resource", upstream_.name()},
-                                {"reserved", stats_.total.reserved.current},
-                                {"active", stats_.total.active.current},
-                                {"deferred", stats_.deferred},
-                                {"segments", std::move(segments)}};
-  if (options_.limit != std::numeric_limits<std::size_t>::max()) result["limit"] = options_.limit;
-  return result.dump(1);
-}
-
-void CachingAllocator::Impl::start_trace(std::size_t capacity) {
-  const std::lock_guard lock(mutex_);
-  DLCUDA_CHECK(!trace_.recording(), Error, "start_trace: the {} allocator writes a trace already",
-               upstream_.name());
-  MemoryTrace trace;
-  trace.resource = upstream_.name();
-  trace.reserved_at_start = stats_.total.reserved.current;
-  trace.held_at_start = tags_locked();
-  trace_.start(std::move(trace), capacity);
-}
-
-MemoryTrace CachingAllocator::Impl::stop_trace() {
-  const std::lock_guard lock(mutex_);
-  DLCUDA_CHECK(trace_.recording(), Error,
-               "stop_trace: the {} allocator writes no trace: call start_trace() first", upstream_.name());
-  return trace_.stop();
-}
-
 AllocatorOptions AllocatorOptions::from_environment() {
   const char* value = std::getenv("DLCUDA_NO_CACHE");
   AllocatorOptions options;
@@ -664,7 +408,8 @@ CachingAllocator::CachingAllocator(MemoryResource& upstream, AllocatorOptions op
 CachingAllocator::~CachingAllocator() = default;
 
 void* CachingAllocator::allocate(std::size_t bytes, const Stream& stream) {
-  if (pool_allocator == this) return impl_->allocate(bytes, *pool_stream, pool_id);
+  const memory::PoolOfThread& pool = memory::pool_of_thread();
+  if (pool.allocator == this) return impl_->allocate(bytes, *pool.stream, pool.id);
   return impl_->allocate(bytes, stream, 0);
 }
 void CachingAllocator::deallocate(void* pointer) noexcept { impl_->deallocate(pointer); }
@@ -677,53 +422,5 @@ void CachingAllocator::set_limit(std::size_t bytes) {
   const std::lock_guard lock(impl_->mutex_);
   impl_->options_.limit = bytes;
 }
-
-std::optional<std::size_t> CachingAllocator::capacity() const {
-  const std::optional<std::size_t> free = impl_->upstream_.free_bytes();
-  const std::lock_guard lock(impl_->mutex_);
-  const std::size_t limit = impl_->options_.limit;
-  if (free) return std::min(limit, impl_->stats_.total.reserved.current + *free);
-  if (limit == std::numeric_limits<std::size_t>::max()) return std::nullopt;
-  return limit;
-}
-
-MemoryStats CachingAllocator::stats() const {
-  const std::lock_guard lock(impl_->mutex_);
-  return impl_->stats_;
-}
-
-void CachingAllocator::reset_peaks() {
-  const std::lock_guard lock(impl_->mutex_);
-  for (MemoryUse* use : {&impl_->stats_.total, &impl_->stats_.small, &impl_->stats_.large}) {
-    for (MemoryCounter* counter :
-         {&use->requested, &use->active, &use->blocks, &use->reserved, &use->segments}) {
-      counter->peak = counter->current;
-    }
-  }
-}
-
-std::vector<MemoryTagUse> CachingAllocator::tags() const { return impl_->tags(); }
-std::string CachingAllocator::snapshot() const { return impl_->snapshot(); }
-void CachingAllocator::start_trace(std::size_t capacity) { impl_->start_trace(capacity); }
-MemoryTrace CachingAllocator::stop_trace() { return impl_->stop_trace(); }
-
-MemoryPool::MemoryPool(CachingAllocator& allocator)
-    : allocator_(allocator), id_(allocator.impl_->make_pool()) {}
-MemoryPool::~MemoryPool() { allocator_.impl_->end_pool(id_); }
-std::size_t MemoryPool::reserved() const { return allocator_.impl_->reserved_in(id_); }
-
-MemoryPoolScope::MemoryPoolScope(const MemoryPool& pool, Stream stream) noexcept
-    : stream_(std::move(stream)),
-      allocator_(std::exchange(pool_allocator, &pool.allocator_)),
-      id_(std::exchange(pool_id, pool.id_)),
-      outer_stream_(std::exchange(pool_stream, &stream_)) {}
-MemoryPoolScope::~MemoryPoolScope() {
-  pool_allocator = allocator_;
-  pool_id = id_;
-  pool_stream = outer_stream_;
-}
-
-std::string CachingAllocator::name() const { return impl_->upstream_.name(); }
-bool CachingAllocator::pass_through() const { return impl_->options_.pass_through; }
 
 }  // namespace dlcuda
