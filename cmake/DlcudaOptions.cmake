@@ -47,6 +47,4 @@ if(DLCUDA_SANITIZE)
   set(sanitize -fsanitize=${DLCUDA_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:${sanitize}>")
   add_link_options(${sanitize})
-  # GCC 12 finds uninitialised members in its own <regex> once a sanitizer has rearranged it.
-  target_compile_options(dlcuda_flags INTERFACE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-maybe-uninitialized>)
 endif()
