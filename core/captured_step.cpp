@@ -208,8 +208,9 @@ Plan& CapturedStep::Impl::plan_for(const std::vector<Tensor>& inputs) {
 
 const std::vector<Tensor>& CapturedStep::Impl::run_eagerly(const std::vector<Tensor>& inputs) {
   ++counts_.eager;
-  eager_outputs_ = {};  // their memory serves the step
-  eager_outputs_ = function_(inputs);
+  const std::vector<Tensor> kept = inputs;  // they may be what the last call returned
+  eager_outputs_ = {};                      // whose memory serves the step
+  eager_outputs_ = function_(kept);
   return eager_outputs_;
 }
 
@@ -237,8 +238,9 @@ const std::vector<Tensor>& CapturedStep::Impl::run(const std::vector<Tensor>& in
     return plan.outputs();
   }
   if (device_.is_cuda() && !std::exchange(plan.warm, true)) return run_eagerly(inputs);
+  const std::vector<Tensor> kept = inputs;  // they may be outputs of a recording that goes now
   try {
-    return record(plan, inputs);
+    return record(plan, kept);
   } catch (const capture::Refused& refused) {
     fallback_reason_ = refused.what();
   } catch (const OutOfMemoryError& error) {
@@ -249,7 +251,7 @@ const std::vector<Tensor>& CapturedStep::Impl::run(const std::vector<Tensor>& in
   --counts_.recorded;
   if (device_.is_cuda()) {
     plans_.clear();
-    return run_eagerly(inputs);
+    return run_eagerly(kept);
   }
   ++counts_.eager;  // it ran while it was recorded
   eager_outputs_ = plan.outputs();
