@@ -65,7 +65,7 @@ INSTANTIATE_TEST_SUITE_P(, Faults, ::testing::Bool(),
                          [](const auto& info) { return info.param ? "Captured" : "Eager"; });
 
 /// Where nothing is cached, every tensor is an allocation, and there are too many calls to let each fail.
-std::uint64_t stride() { return allocator_for(Device::cuda()).pass_through() ? 29 : 1; }
+std::uint64_t stride() { return allocator_for(Device::cuda()).pass_through() ? 5 : 1; }
 
 /// All memory back at the device, so that every run asks for it anew.
 void give_memory_back() { allocator_for(Device::cuda()).empty_cache(); }
