@@ -19,7 +19,9 @@ struct Layout {
   Shape shape;
   DType dtype;
   MemoryFormat format;
-  bool operator==(const Layout&) const = default;
+  bool of(const Tensor& tensor) const {
+    return dtype == tensor.dtype() && format == tensor.format() && shape == tensor.shape();
+  }
 };
 
 std::vector<Layout> layouts_of(const std::vector<Tensor>& inputs) {
@@ -42,7 +44,10 @@ class Plan {
   Plan(const Plan&) = delete;
   Plan& operator=(const Plan&) = delete;
 
-  bool serves(const std::vector<Layout>& layouts) const { return layouts_ == layouts; }
+  bool serves(const std::vector<Tensor>& inputs) const {
+    return std::equal(layouts_.begin(), layouts_.end(), inputs.begin(), inputs.end(),
+                      [](const Layout& layout, const Tensor& input) { return layout.of(input); });
+  }
   bool ready() const { return recording_ != nullptr; }
   bool valid() const {
     if (!(current_stream(device_) == stream_)) return false;
@@ -187,10 +192,9 @@ class CapturedStep::Impl {
 
 // A plan whose recording serves; else one without a recording.
 Plan& CapturedStep::Impl::plan_for(const std::vector<Tensor>& inputs) {
-  std::vector<Layout> layouts = layouts_of(inputs);
   std::vector<std::unique_ptr<Plan>*> outdated;
   for (auto& plan : plans_) {
-    if (!plan->serves(layouts)) continue;
+    if (!plan->serves(inputs)) continue;
     if (!plan->ready() || plan->valid()) return *plan;
     outdated.push_back(&plan);
   }
@@ -201,7 +205,7 @@ Plan& CapturedStep::Impl::plan_for(const std::vector<Tensor>& inputs) {
     plans_.back()->forget();
     return *plans_.back();
   }
-  plans_.push_back(std::make_unique<Plan>(device_, std::move(layouts)));
+  plans_.push_back(std::make_unique<Plan>(device_, layouts_of(inputs)));
   plans_.back()->warm = known;
   return *plans_.back();
 }

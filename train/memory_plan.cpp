@@ -6,6 +6,7 @@
 
 #include "dlcuda/core/capture.h"
 #include "dlcuda/core/check.h"
+#include "dlcuda/core/memory/block.h"
 #include "dlcuda/core/memory/caching_allocator.h"
 #include "dlcuda/core/memory/resource.h"
 #include "dlcuda/core/stream.h"
@@ -69,8 +70,7 @@ std::map<std::string, std::size_t> bytes_by_tag(const CachingAllocator& memory) 
 
 /// The bytes that a tensor's block has.
 std::size_t block_bytes(const Tensor& tensor) {
-  constexpr std::size_t kRounding = 512;
-  return (tensor.nbytes() + kRounding - 1) / kRounding * kRounding;
+  return (tensor.nbytes() + memory::kRounding - 1) / memory::kRounding * memory::kRounding;
 }
 
 void count_parameters(const Module& model, Layers& layers) {

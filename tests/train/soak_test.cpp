@@ -2,8 +2,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <cstdlib>
+#include <algorithm>
+#include <cstdint>
 #include <fstream>
+#include <limits>
 
 #include "dlcuda/core/captured_step.h"
 #include "dlcuda/core/memory/caching_allocator.h"
@@ -54,9 +56,13 @@ TEST_P(Soak, MemoryIsFlatAfterStep100) {
       }
     };
     train(100);
-    const std::int64_t resident = resident_bytes();
     const MemoryStats before = allocator_for(device).stats();
-    train(steps - 100);
+    std::int64_t least_growth = std::numeric_limits<std::int64_t>::max();
+    for (int third = 0; third < 3; ++third) {
+      const std::int64_t resident = resident_bytes();
+      train((steps - 100) / 3);
+      least_growth = std::min(least_growth, resident_bytes() - resident);
+    }
     const MemoryStats after = allocator_for(device).stats();
     EXPECT_EQ(after.total.reserved.current, before.total.reserved.current);
     if (!allocator_for(device).pass_through()) {  // which asks the source each time
@@ -64,10 +70,9 @@ TEST_P(Soak, MemoryIsFlatAfterStep100) {
     }
     EXPECT_EQ(after.total.active.current, before.total.active.current);
 #if !defined(__SANITIZE_ADDRESS__)  // which keeps what is freed for a while
-    // The C library's heap settles within some pages. A leak of 100 bytes a step would be a megabyte.
-    EXPECT_LT(resident_bytes() - resident, 768 << 10);
-#else
-    EXPECT_GT(resident, 0);
+    // The C library's heap takes pages now and then; a leak takes them in every third, 300 KiB for 100 bytes
+    // a step.
+    EXPECT_LT(least_growth, 256 << 10);
 #endif
   }
 }
