@@ -42,6 +42,8 @@ Tensor weight(const Shape& shape, Scheme scheme) {
       return uniform(shape, root(1, in));
     case Scheme::HeNormal:
       return normal(shape, root(2, in));
+    case Scheme::HeNormalFanOut:
+      return normal(shape, root(2, out));
     case Scheme::HeUniform:
       return uniform(shape, root(6, in));
     case Scheme::XavierNormal:
@@ -52,6 +54,8 @@ Tensor weight(const Shape& shape, Scheme scheme) {
       return normal(shape, root(1, in));
     case Scheme::LeCunUniform:
       return uniform(shape, root(3, in));
+    case Scheme::SmallNormal:
+      return normal(shape, 0.01);
   }
   DLCUDA_THROW(ArgumentError, "init: unknown scheme {}", static_cast<int>(scheme));
 }

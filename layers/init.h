@@ -9,13 +9,16 @@ namespace dlcuda {
 namespace init DLCUDA_API {
 
 enum class Scheme : std::uint8_t {
-  Default,        ///< U(-1 / sqrt(fan_in), 1 / sqrt(fan_in)), as PyTorch's Linear and Conv2d begin
-  HeNormal,       ///< N(0, 2 / fan_in): He et al., 2015; for ReLU
-  HeUniform,      ///< U(+-sqrt(6 / fan_in))
-  XavierNormal,   ///< N(0, 2 / (fan_in + fan_out)): Glorot & Bengio, 2010; for tanh and sigmoid
-  XavierUniform,  ///< U(+-sqrt(6 / (fan_in + fan_out)))
-  LeCunNormal,    ///< N(0, 1 / fan_in): LeCun et al., 1998
-  LeCunUniform,   ///< U(+-sqrt(3 / fan_in))
+  Default,         ///< U(-1 / sqrt(fan_in), 1 / sqrt(fan_in)), as PyTorch's Linear and Conv2d begin
+  HeNormal,        ///< N(0, 2 / fan_in): He et al., 2015; for ReLU
+  HeNormalFanOut,  ///< N(0, 2 / fan_out): keeps the variance of gradients; for convolutions before a batch
+                   ///< norm
+  HeUniform,       ///< U(+-sqrt(6 / fan_in))
+  XavierNormal,    ///< N(0, 2 / (fan_in + fan_out)): Glorot & Bengio, 2010; for tanh and sigmoid
+  XavierUniform,   ///< U(+-sqrt(6 / (fan_in + fan_out)))
+  LeCunNormal,     ///< N(0, 1 / fan_in): LeCun et al., 1998
+  LeCunUniform,    ///< U(+-sqrt(3 / fan_in))
+  SmallNormal,     ///< N(0, 0.01^2): the linear layers of VGG and MobileNet
 };
 
 /// fan_in = C / groups * KH * KW of (O, C / groups, KH, KW), or I of (O, I); fan_out = O * KH * KW, or O.

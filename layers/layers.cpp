@@ -162,6 +162,10 @@ MaxPool2d::MaxPool2d(const Pool2dParams& params) : params_(checked("MaxPool2d", 
 Tensor MaxPool2d::forward(const Tensor& x) { return functional::max_pool2d(x, params_); }
 std::string MaxPool2d::describe() const { return describe_pool("MaxPool2d", params_); }
 
+std::string AdaptiveAvgPool2d::describe() const {
+  return fmt::format("AdaptiveAvgPool2d({})", pair_text(size_));
+}
+
 ActivationLayer::ActivationLayer(const functional::ActivationParams& params) : params_(params) {
   DLCUDA_CHECK(std::isfinite(params.slope) && params.slope >= 0, ArgumentError,
                "LeakyRelu: slope must be finite and not negative, got {}", params.slope);

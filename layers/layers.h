@@ -107,6 +107,17 @@ class MaxPool2d : public Module {
   functional::Pool2dParams params_;
 };
 
+/// To (N, C, height, width), by windows that divide the input evenly.
+class AdaptiveAvgPool2d : public Module {
+ public:
+  explicit AdaptiveAvgPool2d(std::array<std::int64_t, 2> size = {1, 1}) : size_(size) {}
+  Tensor forward(const Tensor& x) override { return functional::adaptive_avg_pool2d(x, size_); }
+  std::string describe() const override;
+
+ private:
+  std::array<std::int64_t, 2> size_;
+};
+
 /// Any activation as a layer; those below are this with a name.
 class ActivationLayer : public Module {
  public:

@@ -16,6 +16,11 @@ namespace {
 
 thread_local ForwardObserver::Callback forward_callback;
 
+/// "layer1" and "conv1": "layer1.conv1". Of a root's and of an inline child's, one is empty.
+std::string join(const std::string& path, const std::string& name) {
+  return path.empty() || name.empty() ? path + name : path + "." + name;
+}
+
 }  // namespace
 
 /// Calls call(name, tensor, kind) for everything registered, as state_dict orders it: a module's parameters,
@@ -27,10 +32,12 @@ void Module::visit(const std::string& prefix, const Visit& call) const {
       if (entry.kind == kind) call(prefix + entry.name, *entry.tensor, kind);
     }
   }
-  for (const auto& [name, child] : children_) child->visit(prefix + name + ".", call);
+  for (const auto& [name, child] : children_) {
+    child->visit(name.empty() ? prefix : prefix + name + ".", call);
+  }
 }
 
-Tensor Module::operator()(const Tensor& x) {
+Tensor Module::call_with(Tensor (*forward)(const void* context), const void* context) {
   // The root has no name, but what it allocates between its layers is the model's.
   static const MemoryTag kModel("(model)");
   std::optional<MemoryTagScope> scope;
@@ -43,7 +50,7 @@ Tensor Module::operator()(const Tensor& x) {
     const std::string what = describe();
     return ProfileRange::Name{tag_ != MemoryTag() ? tag_.name() : what, what};
   });
-  Tensor y = forward(x);
+  Tensor y = forward(context);
   if (forward_callback) forward_callback(*this, y);
   return y;
 }
@@ -178,19 +185,35 @@ void Module::register_module(std::string name, Module* child) {
   child->set_tags(name);
 }
 
+void Module::register_inline(Module* child) {
+  DLCUDA_CHECK(child != nullptr && child != this, ArgumentError, "register_inline: the child is {}",
+               child ? "the module itself" : "a null pointer");
+  for (const Entry& entry : child->tensors_) check_name(entry.name);
+  for (const auto& [name, grandchild] : child->children_) {
+    if (!name.empty()) check_name(name);
+  }
+  children_.emplace_back("", child);
+  child->set_tags("");
+}
+
+bool Module::names(const std::string& name) const {
+  return std::any_of(tensors_.begin(), tensors_.end(),
+                     [&](const Entry& entry) { return entry.name == name; }) ||
+         std::any_of(children_.begin(), children_.end(), [&](const auto& child) {
+           return child.first.empty() ? child.second->names(name) : child.first == name;
+         });
+}
+
 void Module::check_name(const std::string& name) const {
   DLCUDA_CHECK(!name.empty() && name.find('.') == std::string::npos, ArgumentError,
                "register: '{}' cannot name a tensor or child: it is {}", name,
                name.empty() ? "empty" : "joined to others by dots, and must not hold one");
-  const bool taken =
-      std::any_of(tensors_.begin(), tensors_.end(), [&](const Entry& entry) { return entry.name == name; }) ||
-      std::any_of(children_.begin(), children_.end(), [&](const auto& child) { return child.first == name; });
-  DLCUDA_CHECK(!taken, ArgumentError, "register: the name '{}' is taken in this module", name);
+  DLCUDA_CHECK(!names(name), ArgumentError, "register: the name '{}' is taken in this module", name);
 }
 
 void Module::set_tags(const std::string& path) {
-  tag_ = MemoryTag(path);
-  for (const auto& [name, child] : children_) child->set_tags(path + "." + name);
+  tag_ = path.empty() ? MemoryTag() : MemoryTag(path);
+  for (const auto& [name, child] : children_) child->set_tags(join(path, name));
 }
 
 }  // namespace dlcuda

@@ -27,7 +27,9 @@ class Module {
 
   virtual Tensor forward(const Tensor& x) = 0;
   /// forward(), with what it allocates tagged with this module's name ("features.0"; "(model)" for the root).
-  Tensor operator()(const Tensor& x);
+  Tensor operator()(const Tensor& x) {
+    return call([&] { return forward(x); });
+  }
 
   /// Trainable tensors, this module's and then its children's, in order of registration. A tensor that
   /// several modules share comes once, under its first name.
@@ -51,20 +53,30 @@ class Module {
   /// Moves all parameters and buffers; what is shared stays shared. Gradients are left behind. Make
   /// optimisers afterwards: they hold handles.
   void to(Device device);
-  /// Children in order of registration.
+  /// Children in order of registration; one that is registered inline has no name.
   const std::vector<std::pair<std::string, Module*>>& children() const { return children_; }
   /// One line for a summary: "Conv2d(1, 6, kernel 5x5)".
   virtual std::string describe() const = 0;
 
  protected:
   Module() = default;
+  /// What operator()(x) does around forward(x): for a call operator that takes more than one tensor.
+  template <typename Forward>
+  Tensor call(const Forward& forward) {
+    return call_with([](const void* context) { return (*static_cast<const Forward*>(context))(); }, &forward);
+  }
   /// The members must live as long as the module. A parameter is marked as requiring a gradient. Throw
   /// ArgumentError for a name that is empty, holds a dot or is taken, and for an undefined tensor.
   void register_parameter(std::string name, Tensor* parameter);
   void register_buffer(std::string name, Tensor* buffer);
   void register_module(std::string name, Module* child);
+  /// A child whose parameters and children are named as if they were this module's own: a block of layers
+  /// that the model's names do not know.
+  void register_inline(Module* child);
 
  private:
+  Tensor call_with(Tensor (*forward)(const void* context), const void* context);
+
   enum class Kind { Parameter, Buffer };
   struct Entry {
     std::string name;
@@ -73,6 +85,7 @@ class Module {
   };
   void register_tensor(std::string name, Tensor* tensor, Kind kind);
   void check_name(const std::string& name) const;
+  bool names(const std::string& name) const;
   template <typename Visit>
   void visit(const std::string& prefix, const Visit& call) const;
   void set_tags(const std::string& path);

@@ -14,6 +14,10 @@ class BatchNorm2d : public Module {
   Tensor forward(const Tensor& x) override { return forward(x, {}); }
   /// activation(norm(x) + residual)
   Tensor forward(const Tensor& x, const Tensor& residual);
+  using Module::operator();
+  Tensor operator()(const Tensor& x, const Tensor& residual) {
+    return call([&] { return forward(x, residual); });
+  }
   std::string describe() const override;
   /// What kernels::fold_batch_norm() takes.
   const functional::BatchNormTensors& tensors() const { return tensors_; }

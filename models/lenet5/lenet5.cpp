@@ -27,4 +27,17 @@ Tensor LeNet5::forward(const Tensor& x) {         // (N, 1, 32, 32)
   return fc3_(y);                                 // (N, 10)
 }
 
+std::vector<ZooModel> lenet5_models() {
+  return {{.name = "lenet5",
+           .paper = "LeCun et al., 1998",
+           .input = {1, LeNet5::kInputSide, LeNet5::kInputSide},
+           .classes = 10,
+           .normalization = {{0.1307f}, {0.3081f}},  // of MNIST
+           .parameters = 61'706,
+           .multiply_adds = 0.4165e6,
+           .make = [](std::int64_t classes, std::int64_t channels) {
+             return std::make_unique<LeNet5>(LeNet5Config{.in_channels = channels, .classes = classes});
+           }}};
+}
+
 }  // namespace dlcuda

@@ -6,9 +6,11 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "dlcuda/core/macros.h"
 #include "dlcuda/layers/layers.h"
+#include "dlcuda/models/zoo.h"
 
 namespace dlcuda DLCUDA_API {
 
@@ -32,5 +34,7 @@ class LeNet5 : public Module {
   AvgPool2d pool_;
   Linear fc1_, fc2_, fc3_;
 };
+
+std::vector<ZooModel> lenet5_models();
 
 }  // namespace dlcuda

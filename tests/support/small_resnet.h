@@ -39,7 +39,7 @@ class SmallBlock : public Module {
     register_module("shortcut_bn", &shortcut_bn_);
   }
   Tensor forward(const Tensor& x) override {
-    return bn2_.forward(conv2_(bn1_(conv1_(x))), strides_ ? shortcut_bn_(shortcut_(x)) : x);
+    return bn2_(conv2_(bn1_(conv1_(x))), strides_ ? shortcut_bn_(shortcut_(x)) : x);
   }
   std::string describe() const override { return "SmallBlock"; }
 

@@ -1,0 +1,48 @@
+// What networks with batch normalisation are made of: a convolution, its norm, a residual and an activation,
+// as one layer, so that it can be fused.
+#pragma once
+
+#include <string>
+
+#include "dlcuda/layers/layers.h"
+#include "dlcuda/layers/normalization.h"
+
+namespace dlcuda DLCUDA_API {
+
+/// Conv2dOptions for a square kernel that keeps the picture's size at stride 1 (an odd kernel), or divides it
+/// by the stride; without bias.
+Conv2dOptions same_conv(std::int64_t in_channels, std::int64_t out_channels, std::int64_t kernel,
+                        std::int64_t stride = 1, std::int64_t groups = 1);
+
+struct ConvBnActOptions {
+  Conv2dOptions conv;
+  functional::ActivationParams activation{.kind = functional::Activation::Relu};
+  double epsilon = 1e-5;
+  double momentum = 0.1;
+  /// Of the children. Those of torchvision's Conv2dNormActivation; others where a model registers the block
+  /// inline.
+  std::string conv_name = "0", norm_name = "1";
+};
+
+/// activation(norm(conv(x)) + residual).
+class ConvBnAct : public Module {
+ public:
+  /// Throws ArgumentError as Conv2d and BatchNorm2d do.
+  explicit ConvBnAct(const ConvBnActOptions& options);
+  Tensor forward(const Tensor& x) override { return forward(x, {}); }
+  /// residual: undefined, or like the output.
+  Tensor forward(const Tensor& x, const Tensor& residual);
+  using Module::operator();
+  Tensor operator()(const Tensor& x, const Tensor& residual) {
+    return call([&] { return forward(x, residual); });
+  }
+  std::string describe() const override;
+
+ private:
+  functional::ActivationParams activation_;
+  bool fused_;  // the norm's pass can apply the activation
+  Conv2d conv_;
+  BatchNorm2d norm_;
+};
+
+}  // namespace dlcuda
