@@ -9,7 +9,7 @@ set(DLCUDA_INTERNAL_HEADERS
     "^core/memory/(allocator_impl|block|pointer_table|trace_recorder)\\.h$"
     "^core/(profile_recording|transfer)\\.h$"
     "^kernels/profiled_op\\.h$"
-    "^kernels/(axis_layout|checks)\\.h$" # fmt
+    "^kernels/(axis_layout|checks|conv2d_checks|conv2d_epilogue)\\.h$" # fmt
     "^kernels/(dispatch|plan_cache|walk)\\.h$"
     "^layers/recording\\.h$"
     "^data/(byte_source|digit_shapes)\\.h$"

@@ -14,16 +14,15 @@ inline int checked_axis(const char* op, const Tensor& x, int axis) {
 
 /// The elements as (outer, n, inner), contiguous, n being those along `axis` (checked); channels_last: in
 /// which order x lies. Where it lies in both, the caller's other tensors decide.
-inline TensorView along_axis(const Tensor& x, int axis, bool channels_last) {
-  TensorView view = x.raw();
+inline TensorView along_axis(TensorView view, int axis, bool channels_last) {
   std::int64_t outer = 1, inner = 1;
-  for (int other = 0; other < x.rank(); ++other) {
+  for (int other = 0; other < view.rank; ++other) {
     if (other == axis) continue;
     // Channels lie behind all others in channels-last.
     const bool before = channels_last && (axis == 1 || other == 1) ? axis == 1 : other < axis;
-    (before ? outer : inner) *= x.size(other);
+    (before ? outer : inner) *= view.shape[other];
   }
-  const std::int64_t n = x.size(axis);
+  const std::int64_t n = view.shape[axis];
   view.rank = 3;
   for (const auto& [i, extent, stride] :
        {std::tuple{0, outer, n * inner}, {1, n, inner}, {2, inner, std::int64_t{1}}}) {
@@ -33,6 +32,9 @@ inline TensorView along_axis(const Tensor& x, int axis, bool channels_last) {
   return view;
 }
 
+inline TensorView along_axis(const Tensor& x, int axis, bool channels_last) {
+  return along_axis(x.raw(), axis, channels_last);
+}
 /// The same in the order in which x lies.
 inline TensorView along_axis(const Tensor& x, int axis) {
   return along_axis(x, axis, x.is_channels_last() && !x.is_contiguous());

@@ -65,6 +65,7 @@ DLCUDA_LOOP_BACKENDS(
     // mean and inverse_std from the running statistics.
     void batch_norm_running(const TensorView& running_mean, const TensorView& running_var,
                             const TensorView& mean, const TensorView& inverse_std, double epsilon);
+    // Without mean and inverse_std: 0 and 1. y may be x.
     void batch_norm_apply(const TensorView& x, const TensorView& mean, const TensorView& inverse_std,
                           const TensorView& weight, const TensorView& bias, const TensorView& residual,
                           const TensorView& y, const ActivationParams& activation);

@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "dlcuda/kernels/bias.h"
-#include "dlcuda/kernels/checks.h"
+#include "dlcuda/kernels/conv2d_checks.h"
 #include "dlcuda/kernels/dispatch.h"
 
 namespace dlcuda::kernels {
@@ -100,19 +100,25 @@ Shape conv2d_shape(const Shape& x, const Shape& weight, const Conv2dParams& para
                extent("width", x[3], weight[3], stride[1], dilation[1], padding[1], padding[3])};
 }
 
-Tensor conv2d_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params) {
-  const char* op = "conv2d";
+Shape check_conv2d(const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                   const Conv2dParams& params) {
   require_image(op, "x", x);
   require_weight(op, weight, "x", x);
   const Shape shape = conv2d_shape(x.shape(), weight.shape(), params);
   if (bias.defined()) {
     require_shape(op, "bias", bias, Shape{shape[1]});
-    require_dtype(op, "bias", bias, x.dtype());
     require_device(op, "bias", bias, x.device());
   }
+  DLCUDA_CHECK(shape.numel() == 0 || !is_empty(x, weight), ShapeError, "{}: x {} has no channels", op,
+               to_string(x.shape()));
+  return shape;
+}
+
+Tensor conv2d_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params) {
+  const Shape shape = check_conv2d("conv2d", x, weight, bias, params);
+  if (bias.defined()) require_dtype("conv2d", "bias", bias, x.dtype());
   Tensor y = Tensor::empty(shape, x.dtype(), x.device(), x.format());
   if (y.numel() == 0) return y;
-  DLCUDA_CHECK(!is_empty(x, weight), ShapeError, "conv2d: x {} has no channels", to_string(x.shape()));
   DLCUDA_DISPATCH(x.device(), conv2d_forward, x.raw(), weight.raw(), optional_view(bias), y.raw(), params);
   return y;
 }

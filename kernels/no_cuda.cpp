@@ -6,7 +6,7 @@
 #include "dlcuda/kernels/batch_norm.h"
 #include "dlcuda/kernels/bias.h"
 #include "dlcuda/kernels/boxes.h"
-#include "dlcuda/kernels/conv2d.h"
+#include "dlcuda/kernels/conv2d_fused.h"
 #include "dlcuda/kernels/conv_transpose2d.h"
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/cross_entropy.h"
@@ -63,6 +63,9 @@ void box_overlap_backward(View, View, View, View, View, BoxOverlap) { refuse("bo
 void box_overlap_matrix(View, View, View, BoxOverlap) { refuse("box_overlap_matrix"); }
 void box_map(View, View, View, View, BoxMap, const BoxCoding&) { refuse("box_map"); }
 void conv2d_forward(View, View, View, View, const Conv2dParams&) { refuse("conv2d"); }
+void conv2d_fused(View, View, View, View, View, const Conv2dParams&, const ActivationParams&, PackedWeight*) {
+  refuse("conv2d_fused");
+}
 void conv2d_backward_data(View, View, View, const Conv2dParams&) { refuse("conv2d_backward_data"); }
 void conv2d_backward_weight(View, View, View, View, const Conv2dParams&) { refuse("conv2d_backward_weight"); }
 void copy(View, View) { refuse("copy"); }

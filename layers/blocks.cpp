@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "dlcuda/core/autograd.h"
+
 namespace dlcuda {
 namespace {
 
@@ -28,21 +30,41 @@ Conv2dOptions same_conv(std::int64_t in_channels, std::int64_t out_channels, std
 }
 
 ConvBnAct::ConvBnAct(const ConvBnActOptions& options)
-    : activation_(options.activation),
-      fused_(!kernels::activation_saves_input(options.activation.kind)),
-      conv_(options.conv),
-      norm_(options.conv.out_channels, norm_params(options)) {
+    : options_(options), conv_(options.conv), norm_(options.conv.out_channels, norm_params(options)) {
   register_module(options.conv_name, &conv_);
   register_module(options.norm_name, &norm_);
 }
 
 Tensor ConvBnAct::forward(const Tensor& x, const Tensor& residual) {
+  if (folded_) return conv_(x, residual, options_.activation);
   const Tensor y = norm_(conv_(x), residual);
-  return fused_ ? y : functional::activation(y, activation_);
+  const bool fused = norm_.params().activation.kind == options_.activation.kind;
+  return fused ? y : functional::activation(y, options_.activation);
+}
+
+void ConvBnAct::fold() {
+  if (folded_) return;
+  const autograd::NoGrad no_grad;
+  const auto& norm = norm_.tensors();
+  const auto [weight, bias] = kernels::fold_batch_norm(conv_.weight(), conv_.bias(), norm.weight, norm.bias,
+                                                       norm.running_mean, norm.running_var, options_.epsilon);
+  conv_.replace(weight, bias);
+  unregister_module(options_.norm_name);
+  folded_ = true;
 }
 
 std::string ConvBnAct::describe() const {
-  return fmt::format("ConvBnAct({}, {})", conv_.describe(), ActivationLayer(activation_).describe());
+  return fmt::format("ConvBnAct({}, {})", conv_.describe(), ActivationLayer(options_.activation).describe());
+}
+
+std::int64_t fold_batch_norm(Module& model) {
+  std::int64_t folded = 0;
+  if (auto* block = dynamic_cast<ConvBnAct*>(&model); block && !block->is_folded()) {
+    block->fold();
+    ++folded;
+  }
+  for (const auto& [name, child] : model.children()) folded += fold_batch_norm(*child);
+  return folded;
 }
 
 }  // namespace dlcuda

@@ -37,12 +37,21 @@ class ConvBnAct : public Module {
     return call([&] { return forward(x, residual); });
   }
   std::string describe() const override;
+  /// Makes the norm, with its running statistics, part of the convolution's weight and bias: what inference
+  /// computes stays the same, the norm and its names are gone.
+  void fold();
+  bool is_folded() const { return folded_; }
 
  private:
-  functional::ActivationParams activation_;
-  bool fused_;  // the norm's pass can apply the activation
+  ConvBnActOptions options_;
+  bool folded_ = false;
   Conv2d conv_;
   BatchNorm2d norm_;
 };
+
+/// Folds the norm of every ConvBnAct in the model, which is faster in inference. The state of a folded model
+/// has other names (conv.bias instead of bn.*). Returns how many were folded; those that are folded already
+/// stay as they are.
+std::int64_t fold_batch_norm(Module& model);
 
 }  // namespace dlcuda

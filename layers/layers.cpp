@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "dlcuda/core/autograd.h"
 #include "dlcuda/core/check.h"
 
 namespace dlcuda {
@@ -111,6 +112,32 @@ Conv2d::Conv2d(const Conv2dOptions& options) : options_(checked_convolution("Con
 }
 
 Tensor Conv2d::forward(const Tensor& x) { return functional::conv2d(x, weight_, bias_, options_.params); }
+
+Tensor Conv2d::forward(const Tensor& x, const Tensor& residual,
+                       const functional::ActivationParams& activation) {
+  if (!autograd::any_requires_grad({x, weight_, bias_, residual})) {
+    return kernels::conv2d_fused(x, weight_, bias_, residual, options_.params, activation, &packed_);
+  }
+  const Tensor y = forward(x);
+  return functional::activation(residual.defined() ? functional::add(y, residual) : y, activation);
+}
+
+void Conv2d::replace(const Tensor& weight, const Tensor& bias) {
+  const auto check = [&](const char* what, const Tensor& value, const Shape& shape) {
+    DLCUDA_CHECK(value.defined() && value.shape() == shape, ShapeError,
+                 "Conv2d: a new {} must have shape {}, got {}", what, to_string(shape),
+                 value.defined() ? to_string(value.shape()) : "none");
+  };
+  check("weight", weight, weight_.shape());
+  check("bias", bias, Shape{options_.out_channels});
+  const bool trained = weight_.requires_grad();
+  weight_ = weight;
+  weight_.set_requires_grad(trained);
+  bias_ = bias;
+  if (!options_.bias) register_parameter("bias", &bias_);
+  options_.bias = true;
+  bias_.set_requires_grad(trained);
+}
 
 std::string Conv2d::describe() const {
   return describe_convolution("Conv2d", options_) + (options_.bias ? ")" : ", no bias)");

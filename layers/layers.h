@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "dlcuda/kernels/conv2d_fused.h"
 #include "dlcuda/layers/functional.h"
 #include "dlcuda/layers/init.h"
 #include "dlcuda/layers/module.h"
@@ -33,11 +34,25 @@ class Conv2d : public Module {
   Conv2d(std::int64_t in_channels, std::int64_t out_channels, std::int64_t kernel)
       : Conv2d(Conv2dOptions{in_channels, out_channels, {kernel, kernel}}) {}
   Tensor forward(const Tensor& x) override;
+  /// activation(forward(x) + residual), residual may be undefined: in one pass where no gradient is recorded.
+  Tensor forward(const Tensor& x, const Tensor& residual, const functional::ActivationParams& activation);
+  using Module::operator();
+  Tensor operator()(const Tensor& x, const Tensor& residual, const functional::ActivationParams& activation) {
+    return call([&] { return forward(x, residual, activation); });
+  }
   std::string describe() const override;
+
+  const Conv2dOptions& options() const { return options_; }
+  const Tensor& weight() const { return weight_; }
+  const Tensor& bias() const { return bias_; }
+  /// Takes these instead, which have the shapes of its own; a layer without bias gets one. Parameters that
+  /// were handed out before are no longer its own.
+  void replace(const Tensor& weight, const Tensor& bias);
 
  private:
   Conv2dOptions options_;
   Tensor weight_, bias_;
+  kernels::PackedWeight packed_;
 };
 
 struct ConvTranspose2dOptions {

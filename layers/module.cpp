@@ -196,6 +196,12 @@ void Module::register_inline(Module* child) {
   child->set_tags("");
 }
 
+void Module::unregister_module(const std::string& name) {
+  const auto removed = std::erase_if(children_, [&](const auto& child) { return child.first == name; });
+  DLCUDA_CHECK(removed == 1, ArgumentError, "unregister_module: there is no child '{}' in {}", name,
+               describe());
+}
+
 bool Module::names(const std::string& name) const {
   return std::any_of(tensors_.begin(), tensors_.end(),
                      [&](const Entry& entry) { return entry.name == name; }) ||

@@ -73,6 +73,7 @@ class Module {
   /// A child whose parameters and children are named as if they were this module's own: a block of layers
   /// that the model's names do not know.
   void register_inline(Module* child);
+  void unregister_module(const std::string& name);
 
  private:
   Tensor call_with(Tensor (*forward)(const void* context), const void* context);

@@ -56,8 +56,8 @@ void batch_norm_apply(const TensorView& x, const TensorView& mean, const TensorV
       const C *means = mean.as<const C>(), *stds = inverse_std.as<const C>();
       const C *weights = weight.as<const C>(), *biases = bias.as<const C>();
       const auto scale = [=](std::int64_t c) {
-        return functors::ChannelScale<C>(means[c], stds[c], weights ? weights[c] : C(1),
-                                         biases ? biases[c] : C(0));
+        return functors::ChannelScale<C>(means ? means[c] : C(0), stds ? stds[c] : C(1),
+                                         weights ? weights[c] : C(1), biases ? biases[c] : C(0));
       };
       if (beside) {
         for_channels(x, scale, [=](std::int64_t i, const auto& channel) {

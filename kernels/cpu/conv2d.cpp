@@ -4,7 +4,7 @@
 
 #include "dlcuda/core/parallel.h"
 #include "dlcuda/kernels/cpu/conv2d_planes.h"
-#include "dlcuda/kernels/cpu/onednn.h"
+#include "dlcuda/kernels/cpu/onednn_conv2d.h"
 #include "dlcuda/kernels/cpu/reference.h"
 #include "dlcuda/kernels/dispatch.h"
 
@@ -18,74 +18,25 @@ using dnnl::convolution_forward;
 using dnnl::memory;
 using dnnl::prop_kind;
 
-/// What oneDNN calls strides, dilations (0 is none) and paddings.
-struct Geometry {
-  memory::dims stride, dilation, pad_begin, pad_end;
-  explicit Geometry(const Conv2dParams& p)
-      : stride(p.stride.begin(), p.stride.end()),
-        dilation{p.dilation[0] - 1, p.dilation[1] - 1},
-        pad_begin{p.padding[0], p.padding[1]},
-        pad_end{p.padding[2], p.padding[3]} {}
-};
-
-/// Weights as oneDNN wants to have them described: with a leading group axis if there are several.
-memory::desc weight_desc(const TensorView& weight, std::int64_t groups) {
-  const auto type = onednn_type(weight.dtype);
-  const auto* s = weight.shape;
-  if (groups == 1) return memory::desc({s[0], s[1], s[2], s[3]}, type, memory::format_tag::oihw);
-  return memory::desc({groups, s[0] / groups, s[1], s[2], s[3]}, type, memory::format_tag::goihw);
-}
-
-/// The same extents in whatever layout the primitive likes best.
-memory::desc any_layout(const memory::desc& desc) {
-#if DNNL_VERSION_MAJOR >= 3
-  return memory::desc(desc.get_dims(), desc.get_data_type(), memory::format_tag::any);
-#else
-  return memory::desc(desc.dims(), desc.data_type(), memory::format_tag::any);
-#endif
-}
-
 memory::desc bias_desc(const TensorView& bias, std::int64_t channels, DType dtype) {
   if (!bias.data) return memory::desc();
   return memory::desc({channels}, onednn_type(dtype), memory::format_tag::x);
 }
 
-OnednnKey key_of(const TensorView& x, const TensorView& weight, const TensorView& bias, const TensorView& y,
-                 const Conv2dParams& params) {
-  OnednnKey key;
-  key.add(x).add(weight).add(y).add(bias.data != nullptr).add(params.groups).add(num_threads());
-  for (const auto value : params.stride) key.add(value);
-  for (const auto value : params.padding) key.add(value);
-  for (const auto value : params.dilation) key.add(value);
-  return key;
-}
-
 convolution_forward::primitive_desc describe_forward(const TensorView& x, const TensorView& weight,
                                                      const TensorView& bias, const TensorView& y,
                                                      const Conv2dParams& params) {
-  const Geometry g(params);
-  return onednn_describe<convolution_forward>(prop_kind::forward_training, algorithm::convolution_direct,
-                                              onednn_desc(x), any_layout(weight_desc(weight, params.groups)),
-                                              bias_desc(bias, y.shape[1], x.dtype), onednn_desc(y), g.stride,
-                                              g.dilation, g.pad_begin, g.pad_end);
-}
-
-/// `weight` in the layout that the primitive wants; `scratch` keeps the copy if one is needed.
-memory packed_weight(const char* op, const TensorView& weight, std::int64_t groups,
-                     const memory::desc& wanted, std::optional<OnednnScratch>& scratch) {
-  const memory plain = onednn_memory(weight_desc(weight, groups), weight.data);
-  if (plain.get_desc() == wanted) return plain;
-  scratch.emplace(wanted);
-  onednn_reorder(op, plain, scratch->memory());
-  return scratch->memory();
+  const OnednnGeometry g(params);
+  return onednn_describe<convolution_forward>(
+      prop_kind::forward_training, algorithm::convolution_direct, onednn_desc(x),
+      onednn_any_layout(onednn_weight(weight, params.groups)), bias_desc(bias, y.shape[1], x.dtype),
+      onednn_desc(y), g.stride, g.dilation, g.pad_begin, g.pad_end);
 }
 
 /// Bytes of scratch memory for a convolution plane by plane.
 std::size_t planes_bytes(const TensorView& x, const TensorView& weight, const Conv2dParams& params) {
   return std::size_t(planes_scratch(x, weight, params, num_threads())) * sizeof(float);
 }
-
-bool runs_in_onednn(DType dtype) { return dtype == DType::F32 || dtype == DType::BF16; }
 
 }  // namespace
 
@@ -98,7 +49,7 @@ void conv2d_forward(const TensorView& x, const TensorView& weight, const TensorV
     (x, weight, bias, y, params, static_cast<float*>(scratch.data()), num_threads());
     return;
   }
-  if (!runs_in_onednn(x.dtype)) {
+  if (!onednn_takes(x.dtype)) {
     const Tensor x32 = onednn_to_f32(x), weight32 = onednn_to_f32(weight), y32 = onednn_to_f32(y);
     const Tensor bias32 = bias.data ? onednn_to_f32(bias) : Tensor();
     conv2d_forward(x32.raw(), weight32.raw(), bias.data ? bias32.raw() : TensorView{}, y32.raw(), params);
@@ -109,7 +60,7 @@ void conv2d_forward(const TensorView& x, const TensorView& weight, const TensorV
     convolution_forward primitive;
   };
   thread_local OnednnCache<Entry> cache;
-  Entry& conv = cache.get(key_of(x, weight, bias, y, params), [&] {
+  Entry& conv = cache.get(onednn_conv2d_key(x, weight, bias, y, params), [&] {
     return onednn_guard("conv2d", [&] {
       const auto desc = describe_forward(x, weight, bias, y, params);
       return Entry{desc, convolution_forward(desc)};
@@ -118,7 +69,9 @@ void conv2d_forward(const TensorView& x, const TensorView& weight, const TensorV
   std::optional<OnednnScratch> scratch;
   std::unordered_map<int, memory> arguments{
       {DNNL_ARG_SRC, onednn_memory(conv.desc.src_desc(), x.data)},
-      {DNNL_ARG_WEIGHTS, packed_weight("conv2d", weight, params.groups, conv.desc.weights_desc(), scratch)},
+      {DNNL_ARG_WEIGHTS,
+       onednn_packed("conv2d", onednn_memory(onednn_weight(weight, params.groups), weight.data),
+                     conv.desc.weights_desc(), scratch)},
       {DNNL_ARG_DST, onednn_memory(conv.desc.dst_desc(), y.data)}};
   if (bias.data) arguments.insert({DNNL_ARG_BIAS, onednn_memory(conv.desc.bias_desc(), bias.data)});
   onednn_run("conv2d", conv.primitive, conv.desc.scratchpad_desc(), std::move(arguments));
@@ -133,7 +86,7 @@ void conv2d_backward_data(const TensorView& dy, const TensorView& weight, const 
     (dy, weight, dx, params, static_cast<float*>(scratch.data()), num_threads());
     return;
   }
-  if (!runs_in_onednn(dy.dtype)) {
+  if (!onednn_takes(dy.dtype)) {
     const Tensor dy32 = onednn_to_f32(dy), weight32 = onednn_to_f32(weight), dx32 = onednn_to_f32(dx);
     conv2d_backward_data(dy32.raw(), weight32.raw(), dx32.raw(), params);
     return onednn_from_f32(dx32, dx);
@@ -143,22 +96,24 @@ void conv2d_backward_data(const TensorView& dy, const TensorView& weight, const 
     convolution_backward_data primitive;
   };
   thread_local OnednnCache<Entry> cache;
-  Entry& conv = cache.get(key_of(dx, weight, {}, dy, params), [&] {
+  Entry& conv = cache.get(onednn_conv2d_key(dx, weight, {}, dy, params), [&] {
     return onednn_guard("conv2d_backward_data", [&] {
-      const Geometry g(params);
+      const OnednnGeometry g(params);
       const auto desc = onednn_describe_backward<convolution_backward_data>(
           describe_forward(dx, weight, {}, dy, params), algorithm::convolution_direct, onednn_desc(dx),
-          any_layout(weight_desc(weight, params.groups)), onednn_desc(dy), g.stride, g.dilation, g.pad_begin,
-          g.pad_end);
+          onednn_any_layout(onednn_weight(weight, params.groups)), onednn_desc(dy), g.stride, g.dilation,
+          g.pad_begin, g.pad_end);
       return Entry{desc, convolution_backward_data(desc)};
     });
   });
   std::optional<OnednnScratch> scratch;
-  onednn_run("conv2d_backward_data", conv.primitive, conv.desc.scratchpad_desc(),
-             {{DNNL_ARG_DIFF_DST, onednn_memory(conv.desc.diff_dst_desc(), dy.data)},
-              {DNNL_ARG_WEIGHTS, packed_weight("conv2d_backward_data", weight, params.groups,
-                                               conv.desc.weights_desc(), scratch)},
-              {DNNL_ARG_DIFF_SRC, onednn_memory(conv.desc.diff_src_desc(), dx.data)}});
+  onednn_run(
+      "conv2d_backward_data", conv.primitive, conv.desc.scratchpad_desc(),
+      {{DNNL_ARG_DIFF_DST, onednn_memory(conv.desc.diff_dst_desc(), dy.data)},
+       {DNNL_ARG_WEIGHTS, onednn_packed("conv2d_backward_data",
+                                        onednn_memory(onednn_weight(weight, params.groups), weight.data),
+                                        conv.desc.weights_desc(), scratch)},
+       {DNNL_ARG_DIFF_SRC, onednn_memory(conv.desc.diff_src_desc(), dx.data)}});
 }
 
 void conv2d_backward_weight(const TensorView& x, const TensorView& dy, const TensorView& dw,
@@ -170,7 +125,7 @@ void conv2d_backward_weight(const TensorView& x, const TensorView& dy, const Ten
     (x, dy, dw, db, params, static_cast<float*>(scratch.data()), num_threads());
     return;
   }
-  if (!runs_in_onednn(x.dtype)) {
+  if (!onednn_takes(x.dtype)) {
     const Tensor x32 = onednn_to_f32(x), dy32 = onednn_to_f32(dy), dw32 = onednn_to_f32(dw);
     const Tensor db32 = db.data ? onednn_to_f32(db) : Tensor();
     conv2d_backward_weight(x32.raw(), dy32.raw(), dw32.raw(), db.data ? db32.raw() : TensorView{}, params);
@@ -182,17 +137,17 @@ void conv2d_backward_weight(const TensorView& x, const TensorView& dy, const Ten
     convolution_backward_weights primitive;
   };
   thread_local OnednnCache<Entry> cache;
-  Entry& conv = cache.get(key_of(x, dw, db, dy, params), [&] {
+  Entry& conv = cache.get(onednn_conv2d_key(x, dw, db, dy, params), [&] {
     return onednn_guard("conv2d_backward_weight", [&] {
-      const Geometry g(params);
+      const OnednnGeometry g(params);
       const auto desc = onednn_describe_backward<convolution_backward_weights>(
           describe_forward(x, dw, db, dy, params), algorithm::convolution_direct, onednn_desc(x),
-          any_layout(weight_desc(dw, params.groups)), bias_desc(db, dy.shape[1], x.dtype), onednn_desc(dy),
-          g.stride, g.dilation, g.pad_begin, g.pad_end);
+          onednn_any_layout(onednn_weight(dw, params.groups)), bias_desc(db, dy.shape[1], x.dtype),
+          onednn_desc(dy), g.stride, g.dilation, g.pad_begin, g.pad_end);
       return Entry{desc, convolution_backward_weights(desc)};
     });
   });
-  const memory plain = onednn_memory(weight_desc(dw, params.groups), dw.data);
+  const memory plain = onednn_memory(onednn_weight(dw, params.groups), dw.data);
   const bool direct = plain.get_desc() == conv.desc.diff_weights_desc();
   std::optional<OnednnScratch> scratch;
   if (!direct) scratch.emplace(conv.desc.diff_weights_desc());

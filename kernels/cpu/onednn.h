@@ -62,12 +62,26 @@ dnnl::primitive_attr onednn_attributes();
 
 /// A primitive descriptor from the arguments that both versions take in the same order.
 template <typename Primitive, typename... Arguments>
-typename Primitive::primitive_desc onednn_describe(const Arguments&... arguments) {
+typename Primitive::primitive_desc onednn_describe_with(const dnnl::primitive_attr& attributes,
+                                                        const Arguments&... arguments) {
 #if DNNL_VERSION_MAJOR >= 3
-  return typename Primitive::primitive_desc(onednn_engine(), arguments..., onednn_attributes());
+  return typename Primitive::primitive_desc(onednn_engine(), arguments..., attributes);
 #else
-  return typename Primitive::primitive_desc(typename Primitive::desc(arguments...), onednn_attributes(),
-                                            onednn_engine());
+  return
+      typename Primitive::primitive_desc(typename Primitive::desc(arguments...), attributes, onednn_engine());
+#endif
+}
+template <typename Primitive, typename... Arguments>
+typename Primitive::primitive_desc onednn_describe(const Arguments&... arguments) {
+  return onednn_describe_with<Primitive>(onednn_attributes(), arguments...);
+}
+
+/// An activation on what a primitive computes.
+inline void onednn_append_eltwise(dnnl::post_ops& to, dnnl::algorithm kind, float alpha, float beta) {
+#if DNNL_VERSION_MAJOR >= 3
+  to.append_eltwise(kind, alpha, beta);
+#else
+  to.append_eltwise(1.0f, kind, alpha, beta);
 #endif
 }
 

@@ -73,7 +73,8 @@ struct Apply {
   T* y;
 
   __device__ functors::ChannelScale<float> scale(std::int64_t c) const {
-    return {mean[c], inverse_std[c], weight != nullptr ? weight[c] : 1.0f, bias != nullptr ? bias[c] : 0.0f};
+    return {mean != nullptr ? mean[c] : 0.0f, inverse_std != nullptr ? inverse_std[c] : 1.0f,
+            weight != nullptr ? weight[c] : 1.0f, bias != nullptr ? bias[c] : 0.0f};
   }
   template <int N, bool kColumns>
   __device__ void run(std::int64_t first, std::int64_t channel) const {

@@ -2,7 +2,10 @@
 // is kernels/cuda/bias.cu's.
 #include "dlcuda/kernels/conv2d.h"
 
+#include "dlcuda/kernels/batch_norm.h"
 #include "dlcuda/kernels/bias.h"
+#include "dlcuda/kernels/conv2d_epilogue.h"
+#include "dlcuda/kernels/conv2d_fused.h"
 #include "dlcuda/kernels/cuda/cudnn_conv2d.h"
 #include "dlcuda/kernels/cuda/depthwise_conv2d.h"
 
@@ -28,6 +31,13 @@ void conv2d_backward_weight(const TensorView& x, const TensorView& dy, const Ten
     cudnn_conv2d_backward_weight(x, dy, dw, params);
   }
   if (db.data != nullptr) bias_backward(dy, db);
+}
+
+void conv2d_fused(const TensorView& x, const TensorView& weight, const TensorView& bias,
+                  const TensorView& residual, const TensorView& y, const Conv2dParams& params,
+                  const ActivationParams& activation, PackedWeight* /*packed*/) {
+  conv2d_forward(x, weight, {}, y, params);
+  conv2d_epilogue(bias, residual, y, activation, batch_norm_apply, activation_forward);
 }
 
 }  // namespace dlcuda::kernels::cuda

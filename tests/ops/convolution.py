@@ -108,6 +108,47 @@ op("depthwise_conv2d", lambda x, p: [conv2d(*x, p, max(x[0].shape[1], 1))],
    draw_depthwise, slack=4, because="sums of up to 10,200 products that cancel, in another order")
 
 
+FUSED = {"identity": lambda x: x, "relu": F.relu, "relu6": F.relu6, "leaky_relu": lambda x: F.leaky_relu(x, 0.125),
+         "sigmoid": torch.sigmoid, "tanh": torch.tanh, "elu": F.elu, "silu": F.silu, "gelu": F.gelu, "hard_swish": F.hardswish}
+
+
+def fused_case(x, out, kernel, activation="relu", residual=False, **options):
+    """A convolution's inputs without gradients, its bias with the dtype of statistics, and a residual like its output."""
+    one = conv_case(x, out, kernel, **options)
+    image_, weight, bias = ({**given, "grad": False} if given else NONE for given in one["inputs"])
+    p = one["params"]
+    padded = [x[2] + p["padding"][0] + p["padding"][2], x[3] + p["padding"][1] + p["padding"][3]]
+    sides = [(i - d * (k - 1) - 1) // s + 1 for i, k, s, d in zip(padded, kernel, p["stride"], p["dilation"])]
+    beside = image(x[0], out, *sides, grad=False) if residual else NONE
+    return case([image_, weight, bias and {**bias, "dtype": "stat"}, beside], activation=activation, **p)
+
+
+def draw_fused(rng):
+    groups, kernel = rng.choice([1, 1, 2, 8]), [rng.randint(1, 3), rng.randint(1, 3)]
+    return fused_case((rng.randint(1, 3), groups * rng.randint(1, 9), rng.randint(3, 9), rng.randint(3, 9)),
+                      groups * rng.randint(1, 9), kernel, rng.choice(list(FUSED)), rng.random() < 0.5, groups=groups,
+                      stride=(rng.randint(1, 2), rng.randint(1, 2)), padding=[rng.randint(0, 2) for _ in range(4)],
+                      bias=rng.random() < 0.7)
+
+
+op("conv2d_fused", lambda x, p: [FUSED[p["activation"]](conv2d(*x[:3], p, p["groups"]) + (0 if x[3] is None else x[3]))],
+   [fused_case((1, 1, 1, 1), 1, (1, 1)),
+    fused_case((0, 3, 8, 8), 4, (3, 3), residual=True),
+    fused_case((2, 3, 9, 7), 16, (3, 3), "relu", stride=(2, 2), padding=(1, 1, 1, 1)),
+    fused_case((2, 16, 7, 5), 16, (3, 3), "relu", residual=True, padding=(1, 1, 1, 1)),
+    fused_case((1, 16, 6, 5), 33, (1, 1), "identity", residual=True, bias=False),
+    fused_case((2, 8, 6, 7), 5, (3, 2), "leaky_relu", padding=(0, 1, 2, 0)),
+    fused_case((1, 16, 5, 6), 16, (3, 3), "relu6", padding=(1, 1, 1, 1), groups=16),
+    fused_case((2, 24, 5, 5), 24, (5, 5), "silu", padding=(2, 2, 2, 2), groups=24),
+    fused_case((1, 6, 8, 8), 4, (3, 3), "sigmoid", residual=True, groups=2),
+    fused_case((2, 3, 5, 6), 4, (3, 3), "tanh", dilation=(2, 1)),
+    fused_case((1, 4, 5, 5), 7, (2, 2), "elu"),
+    fused_case((1, 4, 5, 5), 7, (2, 2), "gelu", residual=True),
+    fused_case((1, 8, 5, 5), 8, (3, 3), "hard_swish", residual=True, padding=(1, 1, 1, 1)),
+    fused_case((2, 8, 67, 65), 9, (3, 3), "relu", residual=True, padding=(1, 1, 1, 1))],
+   draw_fused, slack=4, because="sums of products that cancel, in another order; 16-bit results of the convolution are rounded")
+
+
 def transposed_case(x, out, kernel, stride=(1, 1), padding=(0, 0, 0, 0), output_padding=(0, 0), dilation=(1, 1), groups=1, bias=True):
     return case([image(*x), tensor(x[1], out // groups, *kernel), tensor(out) if bias else NONE], stride=list(stride),
                 padding=list(padding), output_padding=list(output_padding), dilation=list(dilation), groups=groups)

@@ -1,3 +1,7 @@
+#include <functional>
+#include <map>
+
+#include "dlcuda/kernels/conv2d_fused.h"
 #include "dlcuda/layers/functional/convolution.h"
 #include "dlcuda/tests/ops/op.h"
 
@@ -23,6 +27,65 @@ const Op kConv2d("conv2d", [](const Inputs& in, const Params& p) {
 const Op kDepthwise("depthwise_conv2d", [](const Inputs& in, const Params& p) {
   return Outputs{F::depthwise_conv2d(in[0], in[1], in[2], conv2d_params(in, p))};
 });
+
+kernels::ActivationParams fused_activation(const std::string& name) {
+  using enum kernels::Activation;
+  static const std::map<std::string, kernels::ActivationParams> known{
+      {"identity", {Identity}},
+      {"relu", {Relu}},
+      {"relu6", {Relu6}},
+      {"sigmoid", {Sigmoid}},
+      {"tanh", {Tanh}},
+      {"elu", {Elu}},
+      {"silu", {Silu}},
+      {"gelu", {Gelu}},
+      {"hard_swish", {HardSwish}},
+      {"leaky_relu", {.kind = LeakyRelu, .slope = 0.125f}}};
+  return known.at(name);
+}
+
+const Op kFused("conv2d_fused", [](const Inputs& in, const Params& p) {
+  return Outputs{kernels::conv2d_fused(in[0], in[1], in[2], in[3], conv2d_params(in, p),
+                                       fused_activation(p.text("activation")))};
+});
+
+/// conv2d_fused of x (1, 3, 8, 8) and weight (4, 3, 3, 3).
+ErrorCase fused(Aspect aspect, std::string message, const std::function<Tensor(Device)>& x,
+                const std::function<Tensor(Device)>& bias,
+                const std::function<Tensor(Device)>& residual = {}) {
+  return {aspect,
+          [=](Device d) {
+            kernels::conv2d_fused(x ? x(d) : zeros({1, 3, 8, 8}, d), zeros({4, 3, 3, 3}, d),
+                                  bias ? bias(d) : Tensor(), residual ? residual(d) : Tensor(), {}, {});
+          },
+          std::move(message)};
+}
+const OpErrors kFusedErrors(
+    "conv2d_fused",
+    {fused(Aspect::Rank, "conv2d_fused: x must have 4 axes, got shape [3, 8, 8]",
+           [](Device d) {
+             return zeros({3, 8, 8}, d);
+           },
+           {}),
+     fused(Aspect::Shape, "conv2d_fused: bias must have shape [4], got [3]", {},
+           [](Device d) { return zeros({3}, d); }),
+     fused(Aspect::Shape, "conv2d_fused: residual must have y's shape [1, 4, 6, 6], got [1, 4, 6, 5]", {}, {},
+           [](Device d) {
+             return zeros({1, 4, 6, 5}, d);
+           }),
+     fused(Aspect::DType, "conv2d_fused: x must be floating-point, got i32; cast it first",
+           [](Device d) {
+             return zeros({1, 3, 8, 8}, d, DType::I32);
+           },
+           {}),
+     fused(Aspect::DType, "conv2d_fused: bias must be f32, got f16; cast it first", {},
+           [](Device d) { return zeros({4}, d, DType::F16); }),
+     fused(Aspect::Device, "conv2d_fused: bias is on cpu, expected cuda:0; move it with to(device)", {},
+           [](Device) { return zeros({4}, Device::cpu()); }),
+     fused(Aspect::Device, "conv2d_fused: residual is on cpu, expected cuda:0; move it with to(device)", {},
+           {}, [](Device) {
+             return zeros({1, 4, 6, 6}, Device::cpu());
+           })});
 
 /// conv2d of an x (1, 3, 8, 8) that is right unless the case says otherwise.
 ErrorCase conv(Aspect aspect, std::string message, Shape weight, F::Conv2dParams params = {},

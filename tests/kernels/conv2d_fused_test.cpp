@@ -1,0 +1,70 @@
+#include "dlcuda/kernels/conv2d_fused.h"
+
+#include <gtest/gtest.h>
+
+#include "dlcuda/core/captured_step.h"
+#include "dlcuda/kernels/arithmetic.h"
+#include "dlcuda/kernels/copy.h"
+#include "dlcuda/tests/support/compare.h"
+#include "dlcuda/tests/support/devices.h"
+#include "dlcuda/tests/support/random_tensor.h"
+
+namespace dlcuda::testing {
+namespace {
+
+using kernels::PackedWeight;
+
+constexpr kernels::ActivationParams kRelu{.kind = kernels::Activation::Relu};
+
+TEST(Conv2dFused, PackedWeightFollowsChangesOfTheWeight) {
+  for (const Device device : test_devices()) {
+    SCOPED_TRACE(to_string(device));
+    const Tensor x = random_tensor({2, 8, 6, 6}, 1, DType::F32).to(device);
+    Tensor weight = random_tensor({16, 8, 3, 3}, 2, DType::F32).to(device);
+    PackedWeight packed;
+    const auto expect_same = [&](const Tensor& of) {
+      const Tensor once = kernels::conv2d_fused(x, of, {}, {}, {}, kRelu);
+      EXPECT_EQ(kernels::conv2d_fused(x, of, {}, {}, {}, kRelu, &packed).values<float>(),
+                once.values<float>());
+    };
+    expect_same(weight);
+    weight.copy_from(random_tensor({16, 8, 3, 3}, 3, DType::F32).to(device));
+    expect_same(weight);
+    expect_same(random_tensor({16, 8, 3, 3}, 4, DType::F32).to(device));
+    expect_same(weight);
+  }
+}
+
+TEST(Conv2dFused, ReplayFollowsChangesOfTheWeight) {
+  for (const Device device : test_devices()) {
+    SCOPED_TRACE(to_string(device));
+    Tensor x = random_tensor({2, 8, 6, 6}, 1, DType::F32).to(device);
+    Tensor weight = random_tensor({16, 8, 3, 3}, 2, DType::F32).to(device);
+    PackedWeight packed;
+    CapturedStep step(device, [&](const std::vector<Tensor>& in) {
+      return std::vector{kernels::conv2d_fused(in[0], weight, {}, {}, {}, kRelu, &packed)};
+    });
+    for (std::uint32_t call = 0; call < 5; ++call) {
+      weight.copy_from(random_tensor({16, 8, 3, 3}, 10 + call, DType::F32).to(device));
+      const Tensor y = step({x})[0];
+      EXPECT_EQ(y.values<float>(), kernels::conv2d_fused(x, weight, {}, {}, {}, kRelu).values<float>())
+          << call;
+    }
+    EXPECT_TRUE(step.fallback_reason().empty()) << step.fallback_reason();
+  }
+}
+
+TEST(Conv2dFused, BiasOfTheDataDtypeIsTakenToo) {
+  for (const Device device : test_devices()) {
+    SCOPED_TRACE(to_string(device));
+    const auto bf16 = [&](const Shape& shape, std::uint32_t seed) {
+      return kernels::cast(random_tensor(shape, seed, DType::F32).to(device), DType::BF16);
+    };
+    const Tensor x = bf16({1, 4, 5, 5}, 1), weight = bf16({8, 4, 3, 3}, 2), bias = bf16({8}, 3);
+    EXPECT_EQ(as_doubles(kernels::conv2d_fused(x, weight, bias, {}, {}, kRelu)),
+              as_doubles(kernels::conv2d_fused(x, weight, kernels::cast(bias, DType::F32), {}, {}, kRelu)));
+  }
+}
+
+}  // namespace
+}  // namespace dlcuda::testing
