@@ -2,8 +2,12 @@
 // mapped. What is accepted must be consistent, and what the writer makes of it must read back the same.
 #include "dlcuda/core/safetensors.h"
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <map>
+#include <random>
+#include <set>
 #include <span>
 
 #include "dlcuda/core/error.h"
@@ -18,13 +22,18 @@ namespace {
 
 using fuzz::require;
 
+constexpr DType kDTypes[] = {DType::F32, DType::F64, DType::F16, DType::BF16,
+                             DType::I32, DType::I64, DType::U8,  DType::Bool};
+
 bool same(const safetensors::Entry& a, const safetensors::Entry& b) {
   return a.name == b.name && a.dtype == b.dtype && a.shape == b.shape && a.begin == b.begin && a.end == b.end;
 }
 
 void check_header(const safetensors::Header& header, std::size_t size) {
   std::uint64_t total = 0;
+  std::set<std::string_view> names;
   for (const auto& entry : header.entries) {
+    require(names.insert(entry.name).second, "a name occurs twice");
     require(entry.begin <= entry.end, "an entry ends before it begins");
     require(checked_bytes(entry.shape, size_of(entry.dtype)) == entry.end - entry.begin,
             "an entry's bytes are not those of its shape");
@@ -58,35 +67,57 @@ void check_file(const std::string& path) {
   }
 }
 
+/// A valid file: the offsets follow from the order.
+std::string file_of(std::vector<safetensors::Entry> entries,
+                    const std::map<std::string, std::string>& metadata = {}) {
+  std::uint64_t offset = 0;
+  for (safetensors::Entry& entry : entries) {
+    entry.begin = offset;
+    entry.end = offset += checked_bytes(entry.shape, size_of(entry.dtype));
+  }
+  return safetensors::format_header(entries, metadata) + std::string(offset, '\1');
+}
+
+/// Up to four tensors with few names to choose from, one of which may lie elsewhere than it should.
+std::string nearly_valid(std::minstd_rand& random) {
+  const auto below = [&](std::size_t n) { return std::size_t(random() >> 8) % n; };
+  std::vector<safetensors::Entry> entries(below(5));
+  std::uint64_t offset = 0;
+  for (safetensors::Entry& entry : entries) {
+    entry.name = std::string(1, char('a' + below(6)));
+    entry.dtype = kDTypes[below(std::size(kDTypes))];
+    std::vector<std::int64_t> extents(below(4));
+    for (std::int64_t& extent : extents) extent = std::int64_t(below(5));
+    entry.shape = Shape(std::span<const std::int64_t>(extents));
+    entry.begin = offset;
+    entry.end = offset += checked_bytes(entry.shape, size_of(entry.dtype));
+  }
+  if (!entries.empty() && below(2) == 0) {
+    safetensors::Entry& entry = entries[below(entries.size())];
+    const std::uint64_t shift = below(9);
+    const bool back = below(2) == 0;
+    if (below(4) != 0) entry.begin = back ? entry.begin - std::min(shift, entry.begin) : entry.begin + shift;
+    if (below(4) != 0) entry.end = back ? entry.end - std::min(shift, entry.end) : entry.end + shift;
+  }
+  std::uint64_t bytes = 0;
+  for (const safetensors::Entry& entry : entries) bytes = std::max(bytes, entry.end);
+  if (below(4) == 0) bytes += below(4);
+  return safetensors::format_header(entries, {}) + std::string(bytes, char(below(3)));
+}
+
 }  // namespace
 
 std::vector<std::string> fuzz::seeds() {
-  std::vector<std::string> seeds;
-  struct Spec {
-    std::string name;
-    DType dtype;
-    Shape shape;
+  return {
+      file_of({}),
+      file_of({}, {{"format", "pt"}}),
+      file_of({{"w", DType::F32, Shape{2}}}),
+      file_of({{"scalar", DType::I64, Shape{}}, {"empty", DType::F16, Shape{0, 3}}}),
+      file_of({{"b", DType::Bool, Shape{3}}, {"h", DType::BF16, Shape{2, 2}}, {"u", DType::U8, Shape{1}}}),
+      file_of({{"conv.weight", DType::F32, Shape{2, 1, 3, 3}}, {"conv.bias", DType::F32, Shape{2}}},
+              {{"a", "1"}, {"quote\"\n", "\xc3\xa4"}}),
+      file_of({{"d", DType::F64, Shape{1, 1, 1, 1, 1, 1, 1, 2}}, {"\xe6\xa8\xa1", DType::I32, Shape{5}}}),
   };
-  const auto add = [&](const std::vector<Spec>& tensors,
-                       const std::map<std::string, std::string>& metadata = {}) {
-    std::vector<safetensors::Entry> entries;
-    std::uint64_t offset = 0;
-    for (const auto& [name, dtype, shape] : tensors) {
-      const std::uint64_t end = offset + checked_bytes(shape, size_of(dtype));
-      entries.push_back({name, dtype, shape, offset, end});
-      offset = end;
-    }
-    seeds.push_back(safetensors::format_header(entries, metadata) + std::string(offset, '\1'));
-  };
-  add({});
-  add({}, {{"format", "pt"}});
-  add({{"w", DType::F32, Shape{2}}});
-  add({{"scalar", DType::I64, Shape{}}, {"empty", DType::F16, Shape{0, 3}}});
-  add({{"b", DType::Bool, Shape{3}}, {"h", DType::BF16, Shape{2, 2}}, {"u", DType::U8, Shape{1}}});
-  add({{"features.0.weight", DType::F32, Shape{2, 1, 3, 3}}, {"features.0.bias", DType::F32, Shape{2}}},
-      {{"a", "1"}, {"quote\"\n", "\xc3\xa4"}});
-  add({{"d", DType::F64, Shape{1, 1, 1, 1, 1, 1, 1, 2}}, {"\xe6\xa8\xa1", DType::I32, Shape{5}}});
-  return seeds;
 }
 
 }  // namespace dlcuda
@@ -110,14 +141,24 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   return 0;
 }
 
-// A header whose length field is wrong is refused before anything of it is looked at. Half of the mutations
-// keep the length right: the header ends where the last brace is.
+// Bytes changed at random rarely leave a header that agrees with itself, and such a file is refused before
+// the checks behind are reached. So some inputs are made anew, nearly valid, and others get the right length
+// field.
 std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed) {
+  using namespace dlcuda;
+  using safetensors::kLengthBytes;
+  std::minstd_rand random(seed);
+  const std::size_t choice = (random() >> 8) % 4;
+  if (choice == 0) {
+    const std::string file = nearly_valid(random);
+    size = std::min(file.size(), most);
+    std::memcpy(data, file.data(), size);
+    return size;
+  }
   size = LLVMFuzzerMutate(data, size, most);
-  constexpr std::size_t kField = dlcuda::safetensors::kLengthBytes;
-  if (seed % 2 == 0 || size <= kField) return size;
-  std::uint64_t length = size - kField;
-  while (length > 0 && data[kField + length - 1] != '}') --length;
+  if (choice == 1 || size <= kLengthBytes) return size;
+  const std::string_view rest(reinterpret_cast<const char*>(data) + kLengthBytes, size - kLengthBytes);
+  const std::uint64_t length = rest.rfind('}') + 1;  // 0 where there is none
   std::memcpy(data, &length, sizeof(length));
   return size;
 }
