@@ -1,6 +1,7 @@
 #include "dlcuda/core/file.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -63,6 +64,26 @@ std::size_t InputFile::read_at(std::uint64_t offset, std::span<std::byte> bytes)
     done += static_cast<std::size_t>(got);
   }
   return done;
+}
+
+std::shared_ptr<const std::byte> InputFile::map(std::uint64_t offset, std::size_t size) const {
+  struct stat status {};
+  DLCUDA_CHECK(::fstat(descriptor_, &status) == 0, IoError, "{}: cannot be examined: {}", path_,
+               reason(errno));
+  const auto now = static_cast<std::uint64_t>(status.st_size);
+  DLCUDA_CHECK(offset <= now && size <= now - offset, IoError,
+               "{}: cannot be mapped: bytes {} to {} are wanted, but the file has {}; was it cut short after "
+               "it was opened?",
+               path_, offset, offset + size, now);
+  // Mappings begin at a page.
+  const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  const std::size_t before = offset % page;
+  const std::size_t length = before + size;
+  void* const start = ::mmap(nullptr, length, PROT_READ, MAP_PRIVATE, descriptor_, off_t(offset - before));
+  DLCUDA_CHECK(start != MAP_FAILED, IoError, "{}: cannot be mapped: {}", path_, reason(errno));
+  const std::shared_ptr<const void> mapping(
+      start, [length](const void* address) { ::munmap(const_cast<void*>(address), length); });
+  return {mapping, static_cast<const std::byte*>(start) + before};
 }
 
 AtomicFile::AtomicFile(const std::filesystem::path& path)

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 
@@ -26,6 +27,10 @@ class InputFile {
   /// Fills `bytes` from `offset` on and returns how many were read: fewer only at the end of the file. Throws
   /// IoError.
   std::size_t read_at(std::uint64_t offset, std::span<std::byte> bytes) const;
+  /// Bytes offset..offset+size-1 as a read-only, private mapping, which lasts as long as the pointer and its
+  /// copies. size > 0. Writing to it, and reading from it after the file was cut short, ends the process
+  /// (SIGSEGV, SIGBUS). Throws IoError, also where the bytes are not all in the file.
+  std::shared_ptr<const std::byte> map(std::uint64_t offset, std::size_t size) const;
 
  private:
   std::string path_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <numeric>
 #include <set>
 #include <span>
@@ -113,6 +114,18 @@ Tensor SafetensorsFile::tensor(std::string_view name, Device device) const {
                file_.path(), offset + got, safetensors::shown(name));
   if (entry.dtype == DType::Bool) check_bools(bytes, file_.path(), name, offset);
   return tensor.to(device);
+}
+
+Tensor SafetensorsFile::mapped_tensor(std::string_view name) const {
+  const safetensors::Entry& entry = this->entry(name);
+  const std::uint64_t offset = header_.data_start + entry.begin;
+  if (entry.begin == entry.end || entry.dtype == DType::Bool || offset % size_of(entry.dtype) != 0) {
+    return tensor(name);
+  }
+  std::shared_ptr<const std::byte> bytes = file_.map(offset, entry.end - entry.begin);
+  void* const data = const_cast<std::byte*>(bytes.get());
+  return Tensor::from_blob(data, entry.shape, entry.dtype, Device::cpu(),
+                           [bytes = std::move(bytes)](void*) mutable { bytes.reset(); });
 }
 
 }  // namespace dlcuda

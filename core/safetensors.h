@@ -31,10 +31,8 @@ void save_safetensors(const std::filesystem::path& path,
 /// All tensors of a file, on the CPU, in the order of its header. Throws as SafetensorsFile does.
 std::vector<std::pair<std::string, Tensor>> load_safetensors(const std::filesystem::path& path);
 
-/// An open file: what is in it is known at once, elements are read when a tensor is asked for. Tensors own
-/// their elements and outlive the file. Elements are read and not mapped: a mapping would crash the process
-/// when the file is cut short meanwhile, and weights are copied into a model's parameters anyhow. Several
-/// threads may use it at once.
+/// An open file: what is in it is known at once, elements are read or mapped when a tensor is asked for.
+/// Tensors outlive the file object. Several threads may use it at once.
 class SafetensorsFile {
  public:
   /// Reads and checks the header. Throws IoError for a file that is missing, unreadable or no regular file,
@@ -51,6 +49,15 @@ class SafetensorsFile {
   /// Reads one tensor. Throws IoError when the file can no longer be read, FormatError for a BOOL element
   /// that is neither 0 nor 1, OutOfMemoryError.
   Tensor tensor(std::string_view name, Device device = Device::cpu()) const;
+  /// The same on the CPU without a copy: a read-only, private mapping of the file, which the tensor keeps
+  /// alive. Pages are read when they are first touched, and shared with other processes that map the file.
+  ///
+  /// For files that nobody changes meanwhile: reading an element after the file was cut short, and writing to
+  /// the tensor, end the process (SIGBUS, SIGSEGV); a file written over in place changes the elements. One
+  /// that is replaced, as save_safetensors() does, changes nothing. Tensors that a mapping cannot serve are
+  /// read: those whose data are not aligned to their element (files of other writers), bools (every byte has
+  /// to be checked) and empty ones. Throws as tensor() does.
+  Tensor mapped_tensor(std::string_view name) const;
   /// The texts under "__metadata__".
   const std::map<std::string, std::string>& metadata() const noexcept { return header_.metadata; }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <set>
 #include <vector>
 
 namespace dlcuda {
@@ -37,9 +38,11 @@ std::optional<std::string> nearest_name(std::string_view word, std::span<const s
   std::optional<std::string> best;
   std::size_t best_distance = 0;
   for (const std::string& candidate : candidates) {
+    const auto [shorter, longer] = std::minmax({wanted.size(), candidate.size()});
+    const std::size_t most = std::max<std::size_t>(2, longer / 3);
+    if (longer - shorter > most) continue;  // no less would have to change; names from files may be endless
     const std::size_t distance = edit_distance(wanted, lower(candidate));
-    const std::size_t longer = std::max(wanted.size(), candidate.size());
-    if (distance >= longer || distance > std::max<std::size_t>(2, longer / 3)) continue;
+    if (distance >= longer || distance > most) continue;
     if (!best || distance < best_distance) {
       best = candidate;
       best_distance = distance;
@@ -48,9 +51,42 @@ std::optional<std::string> nearest_name(std::string_view word, std::span<const s
   return best;
 }
 
+bool matches_pattern(std::string_view text, std::string_view pattern) {
+  std::size_t t = 0, p = 0;
+  // Where the last star stands, and the end of what it covers so far. Only that one ever has to grow.
+  std::size_t star = std::string_view::npos, covered = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      covered = t;
+    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t])) {
+      ++p;
+      ++t;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      t = ++covered;
+    } else {
+      return false;
+    }
+  }
+  return pattern.find_first_not_of('*', p) == std::string_view::npos;
+}
+
 std::string did_you_mean(std::string_view word, std::span<const std::string> candidates) {
   const auto name = nearest_name(word, candidates);
   return name ? "; did you mean '" + *name + "'?" : std::string();
+}
+
+std::string did_you_mean_pattern(std::string_view pattern, std::span<const std::string> names) {
+  std::vector<std::string> candidates(names.begin(), names.end());
+  std::set<std::string> groups;
+  for (const std::string& name : names) {
+    for (std::size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', dot + 1)) {
+      groups.insert(name.substr(0, dot) + ".*");
+    }
+  }
+  candidates.insert(candidates.end(), groups.begin(), groups.end());
+  return did_you_mean(pattern, candidates);
 }
 
 }  // namespace dlcuda

@@ -1,4 +1,5 @@
-// Words in messages to people: which known name did they mean?
+// Names that people type: patterns that stand for several, and which known name a mistyped one was meant to
+// be.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +20,15 @@ std::size_t edit_distance(std::string_view a, std::string_view b);
 /// count.
 std::optional<std::string> nearest_name(std::string_view word, std::span<const std::string> candidates);
 
+/// Whether the whole text is what the pattern describes: '*' stands for any run of bytes, dots and none at
+/// all included, '?' for any one byte, everything else for itself.
+bool matches_pattern(std::string_view text, std::string_view pattern);
+
 /// "; did you mean 'digits'?", or an empty string when nothing is close. Goes at the end of a message.
 std::string did_you_mean(std::string_view word, std::span<const std::string> candidates);
+
+/// The same for a pattern that matches none of these dotted names: the nearest of the names and of the groups
+/// that they form ("fc.*" for "fc.weight" and "fc.bias").
+std::string did_you_mean_pattern(std::string_view pattern, std::span<const std::string> names);
 
 }  // namespace DLCUDA_API

@@ -10,6 +10,7 @@
 #include "dlcuda/core/profile.h"
 #include "dlcuda/core/text.h"
 #include "dlcuda/kernels/copy.h"
+#include "dlcuda/layers/state_loader.h"
 
 namespace dlcuda {
 namespace {
@@ -23,13 +24,13 @@ std::string join(const std::string& path, const std::string& name) {
 
 }  // namespace
 
-/// Calls call(name, tensor, kind) for everything registered, as state_dict orders it: a module's parameters,
-/// its buffers, then its children.
+/// Calls call(owner, name, tensor, kind) for everything registered, as state_dict orders it: a module's
+/// parameters, its buffers, then its children.
 template <typename Visit>
 void Module::visit(const std::string& prefix, const Visit& call) const {
   for (const Kind kind : {Kind::Parameter, Kind::Buffer}) {
     for (const Entry& entry : tensors_) {
-      if (entry.kind == kind) call(prefix + entry.name, *entry.tensor, kind);
+      if (entry.kind == kind) call(*this, prefix + entry.name, *entry.tensor, kind);
     }
   }
   for (const auto& [name, child] : children_) {
@@ -64,7 +65,7 @@ ForwardObserver::~ForwardObserver() { forward_callback = nullptr; }
 NamedTensors Module::parameters() const {
   NamedTensors result;
   std::set<const autograd::Meta*> seen;
-  visit("", [&](std::string name, const Tensor& tensor, Kind kind) {
+  visit("", [&](const Module&, std::string name, const Tensor& tensor, Kind kind) {
     if (kind == Kind::Parameter && seen.insert(&tensor.meta()).second) {
       result.emplace_back(std::move(name), tensor);
     }
@@ -74,7 +75,7 @@ NamedTensors Module::parameters() const {
 
 NamedTensors Module::buffers() const {
   NamedTensors result;
-  visit("", [&](std::string name, const Tensor& tensor, Kind kind) {
+  visit("", [&](const Module&, std::string name, const Tensor& tensor, Kind kind) {
     if (kind == Kind::Buffer) result.emplace_back(std::move(name), tensor);
   });
   return result;
@@ -82,55 +83,20 @@ NamedTensors Module::buffers() const {
 
 NamedTensors Module::state_dict() const {
   NamedTensors result;
-  visit("", [&](std::string name, const Tensor& tensor, Kind) {
+  visit("", [&](const Module&, std::string name, const Tensor& tensor, Kind) {
     result.emplace_back(std::move(name), tensor.detach());
   });
   return result;
 }
 
-void Module::load_state_dict(const NamedTensors& state) {
-  const NamedTensors own = state_dict();
-  std::vector<std::string> own_names, given_names;
-  for (const auto& [name, tensor] : own) own_names.push_back(name);
-  std::map<std::string, const Tensor*> given;
-  std::string problems;
+LoadReport Module::load_state_dict(const NamedTensors& state, const LoadOptions& options) {
+  StateSource source;
   for (const auto& [name, tensor] : state) {
-    given_names.push_back(name);
-    if (!given.emplace(name, &tensor).second) problems += fmt::format("\n  given twice: {}", name);
+    source.entries.push_back(tensor.defined() ? StateSource::Entry{name, tensor.dtype(), tensor.shape()}
+                                              : StateSource::Entry{.name = name, .defined = false});
   }
-
-  for (const auto& [name, tensor] : own) {
-    const auto found = given.find(name);
-    if (found == given.end()) {
-      problems += fmt::format("\n  missing: {} {}{}", name, to_string(tensor.shape()),
-                              did_you_mean(name, given_names));
-    } else if (!found->second->defined()) {
-      problems += fmt::format("\n  mismatched: {}: expected {} {}, got an undefined tensor", name,
-                              to_string(tensor.dtype()), to_string(tensor.shape()));
-    } else if (found->second->shape() != tensor.shape() || found->second->dtype() != tensor.dtype()) {
-      problems += fmt::format("\n  mismatched: {}: expected {} {}, got {} {}", name,
-                              to_string(tensor.dtype()), to_string(tensor.shape()),
-                              to_string(found->second->dtype()), to_string(found->second->shape()));
-    }
-  }
-  for (const auto& [name, tensor] : given) {
-    if (std::find(own_names.begin(), own_names.end(), name) == own_names.end()) {
-      problems += fmt::format("\n  unexpected: {}{}", name, did_you_mean(name, own_names));
-    }
-  }
-  DLCUDA_CHECK(problems.empty(), ArgumentError,
-               "load_state_dict: the state does not fit {}; nothing was loaded{}", describe(), problems);
-
-  // All that can fail for lack of memory comes before the first value is changed.
-  const autograd::NoGrad no_grad;
-  std::vector<Tensor> values;
-  for (const auto& [name, tensor] : own) {
-    values.push_back(kernels::to_format(given.at(name)->detach(), tensor.format()));
-  }
-  for (std::size_t i = 0; i < own.size(); ++i) {
-    Tensor target = own[i].second;
-    target.copy_from(values[i]);
-  }
+  source.read = [&](std::size_t i) { return state[i].second.detach(); };
+  return load_state(*this, source, options);
 }
 
 std::int64_t Module::parameter_count() const {
@@ -144,21 +110,52 @@ void Module::train(bool training) {
   for (const auto& [name, child] : children_) child->train(training);
 }
 
-void Module::to(Device device) {
+std::size_t Module::mark_trainable(std::string_view pattern, bool trainable) {
+  std::vector<std::string> names;
+  std::vector<Tensor> matching;
+  visit("", [&](const Module&, const std::string& name, const Tensor& tensor, Kind kind) {
+    if (kind != Kind::Parameter) return;
+    if (matches_pattern(name, pattern)) matching.push_back(tensor);
+    names.push_back(name);
+  });
+  DLCUDA_CHECK(!matching.empty(), ArgumentError, "{}: '{}' matches none of the {} parameters of {}{}",
+               trainable ? "unfreeze" : "freeze", pattern, names.size(), describe(),
+               did_you_mean_pattern(pattern, names));
+  for (Tensor& parameter : matching) parameter.set_requires_grad(trainable);
+  return matching.size();
+}
+
+/// convert(module, tensor): the tensor that takes its place, or the same handle.
+template <typename Convert>
+void Module::replace_tensors(const Convert& convert) {
   const autograd::NoGrad no_grad;
-  std::map<const autograd::Meta*, Tensor> moved;
+  std::map<const autograd::Meta*, Tensor> replaced;
   std::vector<std::pair<Tensor*, Tensor>> changes;
-  visit("", [&](const std::string&, Tensor& tensor, Kind) {
-    if (tensor.device() == device) return;
-    const auto [entry, fresh] = moved.try_emplace(&tensor.meta());
+  visit("", [&](const Module& owner, const std::string&, Tensor& tensor, Kind) {
+    const auto [entry, fresh] = replaced.try_emplace(&tensor.meta());
     if (fresh) {
-      entry->second = tensor.to(device);
-      entry->second.set_requires_grad(tensor.requires_grad());
+      entry->second = convert(owner, tensor);
+      if (&entry->second.meta() != &tensor.meta()) entry->second.set_requires_grad(tensor.requires_grad());
     }
     changes.emplace_back(&tensor, entry->second);
   });
   // Nothing has changed if one of them did not fit.
   for (auto& [tensor, value] : changes) *tensor = std::move(value);
+}
+
+void Module::to(Device device) {
+  replace_tensors([&](const Module&, const Tensor& tensor) { return tensor.to(device); });
+}
+
+void Module::to(DType dtype) {
+  DLCUDA_CHECK(is_floating_point(dtype), DTypeError,
+               "Module::to: parameters are floating-point, expected f32, bf16, f16 or f64, got {}",
+               to_string(dtype));
+  const bool low = dtype == DType::BF16 || dtype == DType::F16;
+  replace_tensors([&](const Module& owner, const Tensor& tensor) {
+    if (!is_floating_point(tensor.dtype())) return tensor;
+    return kernels::cast(tensor, low && owner.keeps_f32() ? DType::F32 : dtype);
+  });
 }
 
 void Module::register_parameter(std::string name, Tensor* parameter) {

@@ -1,6 +1,7 @@
 // Module: something with parameters, buffers and children, which turns one tensor into another.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "dlcuda/core/memory/tag.h"
 #include "dlcuda/core/tensor.h"
+#include "dlcuda/layers/load_report.h"
 
 namespace dlcuda DLCUDA_API {
 
@@ -39,9 +41,11 @@ class Module {
   /// Both, module by module, in the order of PyTorch's state_dict; handles to the same elements, outside any
   /// graph.
   NamedTensors state_dict() const;
-  /// Copies values in by name, from any device and memory format. Throws ArgumentError that lists missing,
-  /// unexpected and mismatched names, with the nearest known one; nothing is changed then.
-  void load_state_dict(const NamedTensors& state);
+  /// Copies values in by name, from any device and memory format; f32, bf16 and f16 are converted into each
+  /// other, which the report tells. Throws ArgumentError that lists missing, unexpected and mismatched names,
+  /// with the nearest known one, unless options.partial is set, and for a name that is given twice; nothing
+  /// is changed then. Make optimisers afterwards: they may keep copies of the parameters.
+  LoadReport load_state_dict(const NamedTensors& state, const LoadOptions& options = {});
   /// Elements of all parameters.
   std::int64_t parameter_count() const;
 
@@ -50,9 +54,21 @@ class Module {
   void eval() { train(false); }
   bool is_training() const { return training_; }
 
+  /// Takes the parameters whose names match ("features.*"; '*' is any run of characters, '?' any one) out of
+  /// training: no gradient is computed for them. A normalisation all of whose parameters are frozen uses its
+  /// running statistics in training, too, and leaves them as they are. Before recorded steps are made.
+  /// Returns how many match. Throws ArgumentError when none does, with the nearest name.
+  std::size_t freeze(std::string_view pattern = "*") { return mark_trainable(pattern, false); }
+  std::size_t unfreeze(std::string_view pattern = "*") { return mark_trainable(pattern, true); }
+
   /// Moves all parameters and buffers; what is shared stays shared. Gradients are left behind. Make
   /// optimisers afterwards: they hold handles.
   void to(Device device);
+  /// Casts floating-point parameters and buffers, for inference, or before an optimiser is made that keeps
+  /// master weights. In bf16 and f16, normalisations keep theirs in f32, as their kernels want it. What is
+  /// shared stays shared; gradients are left behind. Throws DTypeError for a dtype that is not
+  /// floating-point.
+  void to(DType dtype);
   /// Children in order of registration; one that is registered inline has no name.
   const std::vector<std::pair<std::string, Module*>>& children() const { return children_; }
   /// One line for a summary: "Conv2d(1, 6, kernel 5x5)".
@@ -60,6 +76,8 @@ class Module {
 
  protected:
   Module() = default;
+  /// Whether this module's own tensors stay in f32 where the others are cast to 16 bits.
+  virtual bool keeps_f32() const { return false; }
   /// What operator()(x) does around forward(x): for a call operator that takes more than one tensor.
   template <typename Forward>
   Tensor call(const Forward& forward) {
@@ -90,6 +108,9 @@ class Module {
   template <typename Visit>
   void visit(const std::string& prefix, const Visit& call) const;
   void set_tags(const std::string& path);
+  std::size_t mark_trainable(std::string_view pattern, bool trainable);
+  template <typename Convert>
+  void replace_tensors(const Convert& convert);
 
   std::vector<Entry> tensors_;
   std::vector<std::pair<std::string, Module*>> children_;

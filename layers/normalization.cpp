@@ -29,8 +29,13 @@ BatchNorm2d::BatchNorm2d(std::int64_t channels, const functional::BatchNormParam
 }
 
 Tensor BatchNorm2d::forward(const Tensor& x, const Tensor& residual) {
-  if (is_training()) kernels::advance_counter(batches_, 1);
-  return functional::batch_norm_add(x, residual, tensors_, is_training(), params_);
+  const bool batch = uses_batch_statistics();
+  if (batch) kernels::advance_counter(batches_, 1);
+  return functional::batch_norm_add(x, residual, tensors_, batch, params_);
+}
+
+bool BatchNorm2d::uses_batch_statistics() const {
+  return is_training() && (tensors_.weight.requires_grad() || tensors_.bias.requires_grad());
 }
 
 std::string BatchNorm2d::describe() const { return fmt::format("BatchNorm2d({})", tensors_.weight.numel()); }

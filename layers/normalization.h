@@ -19,9 +19,14 @@ class BatchNorm2d : public Module {
     return call([&] { return forward(x, residual); });
   }
   std::string describe() const override;
+  /// In training, unless weight and bias are frozen: then the running statistics serve, and do not move.
+  bool uses_batch_statistics() const;
   /// What kernels::fold_batch_norm() takes.
   const functional::BatchNormTensors& tensors() const { return tensors_; }
   const functional::BatchNormParams& params() const { return params_; }
+
+ protected:
+  bool keeps_f32() const override { return true; }
 
  private:
   functional::BatchNormParams params_;
@@ -37,6 +42,9 @@ class GroupNorm : public Module {
   Tensor forward(const Tensor& x) override;
   std::string describe() const override;
 
+ protected:
+  bool keeps_f32() const override { return true; }
+
  private:
   std::int64_t groups_;
   double epsilon_;
@@ -49,6 +57,9 @@ class LayerNorm : public Module {
   explicit LayerNorm(const Shape& normalized, double epsilon = 1e-5);
   Tensor forward(const Tensor& x) override;
   std::string describe() const override;
+
+ protected:
+  bool keeps_f32() const override { return true; }
 
  private:
   Shape normalized_;

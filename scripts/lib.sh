@@ -32,6 +32,18 @@ find_nvcc() {
   done
 }
 
+# A clang that links fuzzers with sanitizers, the newest by name. Prints nothing where there is none.
+find_fuzzing_clang() {
+  local clang
+  for clang in clang++ clang++-{20..14}; do
+    if command -v "$clang" >/dev/null && "$clang" -x c++ -fsanitize=fuzzer,address -o /dev/null - 2>/dev/null \
+      <<<'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }'; then
+      printf '%s\n' "$clang"
+      return
+    fi
+  done
+}
+
 # query_gpus FIELD: one line for each NVIDIA GPU; nothing where there is none, or no driver.
 query_gpus() {
   command -v nvidia-smi >/dev/null || return 0

@@ -8,7 +8,7 @@
 #include <system_error>
 
 #include "dlcuda/core/check.h"
-#include "dlcuda/core/safetensors.h"
+#include "dlcuda/layers/weights.h"
 #include "dlcuda/train/curves.h"
 
 namespace dlcuda {
@@ -100,7 +100,7 @@ void RunFolder::write(const char* name, const std::string& text, std::ios::openm
 
 void RunFolder::save_weights(const fs::path& file, const Module& model) const {
   try {
-    save_safetensors(file, model.state_dict());
+    dlcuda::save_weights(model, file);
   } catch (const IoError& error) {
     throw Error(error.what());  // not "bad data": nothing that the user gave is at fault
   }

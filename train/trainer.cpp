@@ -8,8 +8,8 @@
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/memory/tag.h"
 #include "dlcuda/core/profile.h"
-#include "dlcuda/core/safetensors.h"
 #include "dlcuda/kernels/copy.h"
+#include "dlcuda/layers/weights.h"
 
 namespace dlcuda {
 namespace {
@@ -160,7 +160,7 @@ void Trainer::final_test() {
   FinalReport report;
   report.weights = (config_.test_best ? parts_.folder.best_weights() : parts_.folder.last_weights()).string();
   report.weights_epoch = config_.test_best ? best_epoch_ : config_.epochs;
-  if (report.weights_epoch != config_.epochs) parts_.model.load_state_dict(load_safetensors(report.weights));
+  if (report.weights_epoch != config_.epochs) load_weights(parts_.model, report.weights);
   report.test = evaluate(parts_.test);
   if (interrupt_.signal() != 0) return;
   require_finite(report.test, parts_.train.batches());

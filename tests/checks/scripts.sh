@@ -26,6 +26,8 @@ expect() {
 expect 2 'unknown flag --nonsense' scripts/setup --nonsense
 expect 2 'unknown argument nonsense' scripts/test nonsense
 expect 2 'unknown flag --nonsense' scripts/format --nonsense
+expect 2 'unknown target nonsense; there are: safetensors' scripts/fuzz nonsense
+expect 2 'runs takes a number' scripts/fuzz --runs many
 expect 2 'name a model first' scripts/train
 expect 2 'unknown model "lanet5".*nearest first: lenet5' scripts/train lanet5
 expect 0 'scripts/train MODEL' scripts/train --help
@@ -34,6 +36,7 @@ expect 0 'scripts/train MODEL' scripts/train --help
 bare=$(mktemp -d)
 trap 'rm -rf "$bare"' EXIT
 for tool in bash env dirname basename id uname readlink sed sort head cat printf; do ln -s "$(command -v $tool)" "$bare/"; done
+expect 77 'skipped: there is no clang' env PATH="$bare" scripts/fuzz
 expect 1 'missing, and not installed because --no-install was given' env PATH="$bare" scripts/setup --no-install --no-cuda
 expect 1 'cmake .*configures the build' env PATH="$bare" scripts/setup --no-install --no-cuda
 expect 1 'there is no apt-get' env PATH="$bare" scripts/setup --no-cuda

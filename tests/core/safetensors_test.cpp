@@ -167,6 +167,67 @@ TEST_F(Safetensors, RefusesAFileCutShortWhileOpen) {
   expect_error<IoError>([&] { (void)file.tensor("w"); }, path.string(), "at offset 1000", "cut short");
 }
 
+bool is_mapped(const std::filesystem::path& path) {
+  return read_text("/proc/self/maps").find(path.string()) != std::string::npos;
+}
+
+TEST_F(Safetensors, MapsEveryDTypeButBool) {
+  for (const DType dtype :
+       {DType::F32, DType::F64, DType::F16, DType::BF16, DType::I32, DType::I64, DType::U8, DType::Bool}) {
+    SCOPED_TRACE(to_string(dtype));
+    const Tensor first = counting(Shape{5000}, dtype), second = counting(Shape{3, 5}, dtype);
+    save_safetensors(path, {{"first", first}, {"second", second}});
+    Tensor mapped = SafetensorsFile(path).mapped_tensor("second");
+    EXPECT_EQ(is_mapped(path), dtype != DType::Bool);
+    EXPECT_EQ(mapped.shape(), second.shape());
+    EXPECT_EQ(mapped.dtype(), dtype);
+    EXPECT_EQ(bytes_of(mapped), bytes_of(second));
+    EXPECT_EQ(bytes_of(SafetensorsFile(path).mapped_tensor("first")), bytes_of(first));
+    mapped = {};
+    EXPECT_FALSE(is_mapped(path));
+  }
+}
+
+TEST_F(Safetensors, AViewOfAMappedTensorKeepsTheMapping) {
+  save_safetensors(path, {{"w", Tensor::from_values({1, 2, 3, 4}, Shape{2, 2})}});
+  Tensor row = SafetensorsFile(path).mapped_tensor("w").slice(1, 2);
+  EXPECT_THAT(row.values<int>(), ElementsAre(3, 4));
+  EXPECT_TRUE(is_mapped(path));
+  row = {};
+  EXPECT_FALSE(is_mapped(path));
+}
+
+TEST_F(Safetensors, AMappedTensorKeepsTheFileThatWasReplaced) {
+  save_safetensors(path, {{"w", Tensor::scalar(7)}});
+  const Tensor mapped = SafetensorsFile(path).mapped_tensor("w");
+  save_safetensors(path, {{"w", Tensor::scalar(8)}});
+  EXPECT_EQ(mapped.item<int>(), 7);
+  EXPECT_EQ(SafetensorsFile(path).mapped_tensor("w").item<int>(), 8);
+}
+
+TEST_F(Safetensors, ReadsWhatAMappingCannotServe) {
+  // Other writers need not align: the data begin at byte 8 + 55.
+  const std::string header = R"({"w":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}} )";
+  ASSERT_NE((8 + header.size()) % 4, 0u);
+  write_text(path, std::string("\x37\0\0\0\0\0\0\0", 8) + header + std::string("\x07\0\0\0", 4));
+  const Tensor tensor = SafetensorsFile(path).mapped_tensor("w");
+  EXPECT_FALSE(is_mapped(path));
+  EXPECT_EQ(tensor.item<int>(), 7);
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(tensor.data()) % alignof(int), 0u);
+
+  save_safetensors(path, {{"empty", Tensor::zeros(Shape{0, 3})}});
+  EXPECT_EQ(SafetensorsFile(path).mapped_tensor("empty").shape(), (Shape{0, 3}));
+}
+
+TEST_F(Safetensors, RefusesToMapAFileCutShortWhileOpen) {
+  save_safetensors(path, {{"w", Tensor::zeros(Shape{1000})}});
+  const SafetensorsFile file(path);
+  std::filesystem::resize_file(path, 1000);
+  expect_error<IoError>([&] { (void)file.mapped_tensor("w"); }, path.string(), "the file has 1000",
+                        "cut short");
+  expect_error<ArgumentError>([&] { (void)file.mapped_tensor("v"); }, R"(no tensor "v")");
+}
+
 TEST_F(Safetensors, RefusesNamesThatCannotBeStored) {
   const Tensor tensor = Tensor::scalar(1.0f);
   const auto refused = [&](const NamedTensors& tensors, const std::string& word) {
