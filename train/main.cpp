@@ -95,6 +95,7 @@ int train(Run& run, const TrainOptions& options) {
   const std::vector<LayerSummary> layers = summarize_layers(*model, run.test_images.output_shape());
   {
     const MemoryTagScope scope("parameters");
+    model->to(model_dtype(options.precision));
     model->to(device);
   }
   const auto task = run.spec.make_task(device);
@@ -106,6 +107,7 @@ int train(Run& run, const TrainOptions& options) {
   for (TrainObserver* observer : run.observers) observer->on_start(start);
 
   TrainerConfig config{.epochs = options.epochs, .schedule = run.spec.schedule, .format = run.spec.format};
+  config.dtype = model_dtype(options.precision);
   config.test_best = !run.data.validation_is_test;
   if (run.profile) run.profile->restart();
   config.capture = !options.eager && run.profile == nullptr;  // what is replayed has no parts to be timed
@@ -135,6 +137,7 @@ int train_or_advise(Run& run, const TrainOptions& options) {
         plan_classification([&] { return run.spec.make_model(shape, run.data.train->class_count()); },
                             {shape.channels, shape.height, shape.width}, device, run.spec.format);
     training.make_task = run.spec.make_task;
+    training.dtype = model_dtype(options.precision);
     training.optimizer = options.optimizer;
     const auto capacity = allocator_for(device).capacity();
     if (!capacity) throw;

@@ -10,6 +10,7 @@
 #include "dlcuda/core/memory/caching_allocator.h"
 #include "dlcuda/core/memory/resource.h"
 #include "dlcuda/core/stream.h"
+#include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/random.h"
 #include "dlcuda/optim/optimizer.h"
 
@@ -125,6 +126,7 @@ MemoryPlan plan_memory(const PlannedTraining& training, std::int64_t batch_size,
   plan.batch_size = batch_size;
   Layers layers;
   const auto model = training.make_model();
+  model->to(training.dtype);
   model->to(device);
   count_parameters(*model, layers);
   const std::size_t with_model = in_use();
@@ -136,10 +138,13 @@ MemoryPlan plan_memory(const PlannedTraining& training, std::int64_t batch_size,
   const std::size_t before_batch = in_use();
   const Batch batch = training.make_batch(batch_size);
   plan.batch = in_use() - before_batch;
+  const bool narrow = training.dtype != DType::F32;
   for (int step = 0; step < 2; ++step) {
     memory.reset_peaks();
     const auto before = bytes_by_tag(memory);
-    const Tensor loss = task->loss(*model, batch);
+    Batch input = batch;
+    if (narrow) input.images = kernels::cast(batch.images, training.dtype);
+    const Tensor loss = task->loss(*model, input);
     if (step == 1) {
       for (const auto& [tag, bytes] : bytes_by_tag(memory)) {
         const auto found = before.find(tag);

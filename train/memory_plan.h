@@ -23,6 +23,7 @@ struct PlannedTraining {
   std::function<std::unique_ptr<Task>(Device)> make_task;
   std::string optimizer = "adam";  ///< a name that make_optimizer() knows
   Device device = Device::cpu();   ///< need not be there
+  DType dtype = DType::F32;        ///< of the model and its images: Module::to(DType)
 };
 
 /// For classification: images of f32 (C, H, W) in the given format.

@@ -5,15 +5,22 @@
 #include <string>
 #include <vector>
 
+#include "dlcuda/core/dtype.h"
 #include "dlcuda/core/macros.h"
 
 namespace dlcuda DLCUDA_API {
 
-/// How numbers are kept and multiplied. Tf32: f32 storage, TensorFloat-32 products on CUDA.
-enum class Precision : std::uint8_t { Fp32, Tf32 };
+/// How numbers are kept and multiplied. Tf32: f32 storage, TensorFloat-32 products on CUDA. Bf16:
+/// activations, gradients and the weights that are computed with; norms, statistics, losses and the weights
+/// that are updated stay f32.
+enum class Precision : std::uint8_t { Fp32, Tf32, Bf16 };
 
-/// "fp32", "tf32"
+/// "fp32", "tf32", "bf16"
 std::string to_string(Precision precision);
+/// Of the model's parameters and activations.
+DType model_dtype(Precision precision);
+/// Throws ArgumentError for an unknown name, and for fp16, which would need its loss scaled.
+Precision parse_precision(const std::string& name);
 
 struct TrainOptions {
   std::string data = "digits";     ///< name of a dataset

@@ -19,12 +19,12 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 // With one channel the two formats lie in memory alike, and only the name changes.
-Batch in_format(const Batch& batch, MemoryFormat format) {
+Batch as_model_input(const Batch& batch, MemoryFormat format, DType dtype) {
   static const MemoryTag kTag("data");
   const MemoryTagScope scope(kTag);
   const bool renamed = batch.images.size(1) == 1;
-  return {renamed ? batch.images.with_format(format) : kernels::to_format(batch.images, format),
-          batch.labels};
+  const Tensor images = renamed ? batch.images.with_format(format) : kernels::to_format(batch.images, format);
+  return {images.dtype() == dtype ? images : kernels::cast(images, dtype), batch.labels};
 }
 
 std::optional<std::string> first_not_finite(const Module& model) {
@@ -134,7 +134,7 @@ Tensor Trainer::step(const Batch& batch) {
     if (config_.memory_timeline != nullptr) config_.memory_timeline->phase(name);
   };
   phase("forward");
-  const Tensor loss = parts_.task.loss(parts_.model, in_format(batch, config_.format));
+  const Tensor loss = parts_.task.loss(parts_.model, as_model_input(batch, config_.format, config_.dtype));
   phase("backward");
   loss.backward();
   phase("update");
@@ -150,7 +150,7 @@ Figures Trainer::evaluate(DataLoader& loader) {
   parts_.task.reset();
   loader.start_epoch(0);
   while (const Batch* batch = loader.next()) {
-    parts_.task.loss(parts_.model, in_format(*batch, config_.format));
+    parts_.task.loss(parts_.model, as_model_input(*batch, config_.format, config_.dtype));
     if (interrupt_.signal() != 0) break;
   }
   return parts_.task.figures();

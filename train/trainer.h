@@ -27,6 +27,7 @@ struct TrainerConfig {
   Schedule schedule = constant_schedule();
   /// Of the images that the model gets. Channels-last is what convolutions run fastest in.
   MemoryFormat format = MemoryFormat::ChannelsLast;
+  DType dtype = DType::F32;  ///< of the images that the model gets: that of its parameters
   /// How often observers hear of progress, and how soon a loss that is not finite is noticed. Each time waits
   /// for the device.
   std::chrono::milliseconds progress_interval{1000};

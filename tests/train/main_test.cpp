@@ -4,9 +4,11 @@
 #include <fstream>
 #include <iterator>
 #include <new>
+#include <nlohmann/json.hpp>
 
 #include "dlcuda/core/error.h"
 #include "dlcuda/core/memory/caching_allocator.h"
+#include "dlcuda/core/safetensors.h"
 #include "dlcuda/kernels/precision.h"
 #include "dlcuda/layers/layers.h"
 #include "dlcuda/tests/support/temp_folder.h"
@@ -68,6 +70,19 @@ TEST_F(TrainMain, LeavesACompleteRunFolder) {
   }
   EXPECT_THAT(stdout_, testing::HasSubstr("device: cpu (chosen)"));
   EXPECT_EQ(stderr_, "");
+}
+
+TEST_F(TrainMain, TrainsInBf16AsFp32WithinRounding) {
+  const auto loss_in = [&](const char* precision) {
+    out_ = (folder_ / precision).string();
+    EXPECT_EQ(run({"--precision", precision, "--limit", "512"}), 0) << stderr_;
+    std::ifstream file(std::filesystem::path(out_) / "summary.json");
+    return nlohmann::json::parse(file).at("test_loss").get<double>();
+  };
+  const double exact = loss_in("fp32");
+  EXPECT_NEAR(loss_in("bf16"), exact, 1.6e-2 * exact);
+  const SafetensorsFile weights(std::filesystem::path(out_) / "weights/best.safetensors");
+  EXPECT_EQ(weights.dtype("1.weight"), DType::BF16);
 }
 
 /// Limits what may be reserved on the CPU beyond what is in use.

@@ -142,9 +142,13 @@ TEST(Options, MistypedNameIsRefusedWithTheNearest) {
   expect_refused({"--precision", "fp23"}, "--precision", "'fp23'", "fp32");
 }
 
-TEST(Options, SixteenBitPrecisionIsRefusedClearly) {
-  expect_refused({"--precision", "bf16"}, "--precision", "fp32 and tf32 only", "bf16");
-  expect_refused({"--precision", "fp16"}, "--precision", "fp32 and tf32 only", "fp16");
+TEST(Options, Precisions) {
+  EXPECT_EQ(parse_precision("fp32"), Precision::Fp32);
+  EXPECT_EQ(parse_precision("tf32"), Precision::Tf32);
+  EXPECT_EQ(parse_precision("bf16"), Precision::Bf16);
+  EXPECT_EQ(model_dtype(Precision::Tf32), DType::F32);
+  EXPECT_EQ(model_dtype(Precision::Bf16), DType::BF16);
+  expect_refused({"--precision", "fp16"}, "--precision", "fp16", "loss scaled", "bf16");
 }
 
 TEST(Options, NumbersAreChecked) {
