@@ -4,15 +4,19 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "dlcuda/core/autograd.h"
 #include "dlcuda/core/error.h"
 #include "dlcuda/core/safetensors.h"
 #include "dlcuda/kernels/arithmetic.h"
 #include "dlcuda/kernels/copy.h"
+#include "dlcuda/layers/blocks.h"
 #include "dlcuda/layers/layers.h"
 #include "dlcuda/layers/normalization.h"
+#include "dlcuda/tests/support/compare.h"
 #include "dlcuda/tests/support/devices.h"
 #include "dlcuda/tests/support/errors.h"
 #include "dlcuda/tests/support/file_text.h"
+#include "dlcuda/tests/support/random_tensor.h"
 #include "dlcuda/tests/support/tensor_bytes.h"
 
 namespace dlcuda {
@@ -81,7 +85,7 @@ class Weights : public ::testing::Test {
 };
 
 TEST_F(Weights, GoOutAndComeBack) {
-  for (const Device device : testing::test_devices()) {
+  for (const Device device : dlcuda::testing::test_devices()) {
     for (const bool mapped : {false, true}) {
       SCOPED_TRACE(to_string(device));
       Net from, to;
@@ -182,7 +186,7 @@ TEST_F(Weights, NamesOnOneSideOnlyMayBeLeftOut) {
 }
 
 TEST_F(Weights, PrecisionsAreConvertedAndOtherDTypesAreNot) {
-  for (const Device device : testing::test_devices()) {
+  for (const Device device : dlcuda::testing::test_devices()) {
     for (const DType from : {DType::F32, DType::BF16, DType::F16}) {
       for (const DType to : {DType::F32, DType::BF16}) {
         SCOPED_TRACE(fmt::format("{} to {} on {}", to_string(from), to_string(to), to_string(device)));
@@ -211,6 +215,31 @@ TEST_F(Weights, PrecisionsAreConvertedAndOtherDTypesAreNot) {
                                                  to_string(from), to_string(to)));
       }
     }
+  }
+}
+
+// Inference keeps copies of a convolution's weight in other layouts: loading and casting must reach those.
+TEST_F(Weights, OfAFoldedModelComeBackIntoAFoldedOne) {
+  for (const Device device : dlcuda::testing::test_devices()) {
+    SCOPED_TRACE(to_string(device));
+    ConvBnAct from({.conv = same_conv(2, 3, 3)}), to({.conv = same_conv(2, 3, 3)});
+    const autograd::NoGrad no_grad;
+    const Tensor x = random_tensor({2, 2, 4, 4}, 0, DType::F32).to(device);
+    for (ConvBnAct* block : {&from, &to}) {
+      block->to(device);
+      (*block)(x);  // moves the statistics
+      block->eval();
+      EXPECT_EQ(fold_batch_norm(*block), 1);
+    }
+    const std::vector<float> expected = from(x).values<float>();
+    EXPECT_NE(to(x).values<float>(), expected);
+    save_weights(from, path);
+    EXPECT_THAT(load_weights(to, path).loaded, ElementsAre("0.weight", "0.bias"));
+    EXPECT_EQ(to(x).values<float>(), expected);
+    to.to(DType::BF16);
+    dlcuda::testing::expect_close(to(kernels::cast(x, DType::BF16)),
+                                  kernels::cast(from(x).to(Device::cpu()), DType::F64),
+                                  {.relative = 2e-2, .absolute = 2e-2});
   }
 }
 
