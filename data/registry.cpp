@@ -80,12 +80,22 @@ DatasetSplits open_mnist(const DatasetRequest& request) {
 
 struct Entry {
   std::string name;
+  std::vector<TargetKind> targets;  // that it has
   DatasetSplits (*open)(const DatasetRequest&);
 };
 
 const std::vector<Entry>& entries() {
-  static const std::vector<Entry> all = {{"digits", open_digits}, {"mnist", open_mnist}};
+  static const std::vector<Entry> all = {{"digits", {TargetKind::Class}, open_digits},
+                                         {"mnist", {TargetKind::Class}, open_mnist}};
   return all;
+}
+
+std::vector<std::string> names_with(TargetKind target) {
+  std::vector<std::string> names;
+  for (const Entry& entry : entries()) {
+    if (std::ranges::count(entry.targets, target) == 1) names.push_back(entry.name);
+  }
+  return names;
 }
 
 }  // namespace
@@ -103,6 +113,10 @@ DatasetSplits open_dataset(const DatasetRequest& request) {
   const auto entry = std::ranges::find(entries(), request.name, &Entry::name);
   DLCUDA_CHECK(entry != entries().end(), ArgumentError, "there is no dataset '{}'; there are {}{}",
                request.name, fmt::join(dataset_names(), ", "), did_you_mean(request.name, dataset_names()));
+  DLCUDA_CHECK(std::ranges::count(entry->targets, request.target) == 1, ArgumentError,
+               "dataset {} has no {}, which this training needs; datasets with {}: {}", request.name,
+               to_string(request.target), to_string(request.target),
+               fmt::join(names_with(request.target), ", "));
   DLCUDA_CHECK(request.limit >= 0, ArgumentError,
                "dataset {}: the limit must be at least 1, or 0 for all, got {}", request.name, request.limit);
   DLCUDA_CHECK(request.hold_out >= 0, ArgumentError, "dataset {}: hold_out must not be negative, got {}",
