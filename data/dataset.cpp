@@ -11,12 +11,35 @@ std::string to_string(const ImageShape& shape) {
   return fmt::format("{}x{}x{}", shape.channels, shape.height, shape.width);
 }
 
-void ImageDataset::check_read(std::int64_t index, std::size_t span_size) const {
+std::string to_string(TargetKind kind) {
+  switch (kind) {
+    case TargetKind::Boxes:
+      return "boxes";
+    case TargetKind::Mask:
+      return "masks";
+    default:
+      return "classes";
+  }
+}
+
+void ImageDataset::read(std::int64_t index, std::span<std::uint8_t> pixels, Target& target) const {
   DLCUDA_CHECK(index >= 0 && index < size(), ArgumentError,
                "dataset: image {} was asked for, but there are {} (0 to {})", index, size(), size() - 1);
-  DLCUDA_CHECK(span_size == image_shape().pixels(), ArgumentError,
+  DLCUDA_CHECK(pixels.size() == image_shape().pixels(), ArgumentError,
                "dataset: an image of {} has {} bytes, but the buffer has {}", to_string(image_shape()),
-               image_shape().pixels(), span_size);
+               image_shape().pixels(), pixels.size());
+  target.clear();
+  read_image(index, pixels, target);
+}
+
+std::int64_t ImageDataset::read(std::int64_t index, std::span<std::uint8_t> pixels) const {
+  const TargetKind kind = target_format().kind;
+  DLCUDA_CHECK(kind == TargetKind::Class, ArgumentError,
+               "dataset: its images have {}; read them with a Target, not as one class each",
+               to_string(kind));
+  Target target;
+  read(index, pixels, target);
+  return target.label;
 }
 
 MemoryDataset::MemoryDataset(ImageShape shape, std::vector<std::string> class_names,
@@ -38,10 +61,9 @@ MemoryDataset::MemoryDataset(ImageShape shape, std::vector<std::string> class_na
   }
 }
 
-std::int64_t MemoryDataset::read(std::int64_t index, std::span<std::uint8_t> pixels) const {
-  check_read(index, pixels.size());
+void MemoryDataset::read_image(std::int64_t index, std::span<std::uint8_t> pixels, Target& target) const {
   std::copy_n(pixels_.data() + std::size_t(index) * pixels.size(), pixels.size(), pixels.data());
-  return labels_[std::size_t(index)];
+  target.label = labels_[std::size_t(index)];
 }
 
 SubsetDataset::SubsetDataset(std::shared_ptr<const ImageDataset> dataset, std::int64_t first,
@@ -53,9 +75,8 @@ SubsetDataset::SubsetDataset(std::shared_ptr<const ImageDataset> dataset, std::i
                dataset_->size());
 }
 
-std::int64_t SubsetDataset::read(std::int64_t index, std::span<std::uint8_t> pixels) const {
-  check_read(index, pixels.size());
-  return dataset_->read(first_ + index, pixels);
+void SubsetDataset::read_image(std::int64_t index, std::span<std::uint8_t> pixels, Target& target) const {
+  dataset_->read(first_ + index, pixels, target);
 }
 
 std::vector<std::int64_t> count_per_class(const ImageDataset& dataset) {

@@ -38,6 +38,7 @@ Tensor page_locked(const Shape& shape, DType dtype) {
 /// What one thread needs to assemble batches.
 struct Workspace {
   std::vector<std::uint8_t> pixels;
+  Target target;
   ImagePipeline::Scratch scratch;
 };
 
@@ -53,6 +54,7 @@ class DataLoader::Impl {
   Impl(std::shared_ptr<const ImageDataset> dataset, ImagePipeline pipeline, const LoaderOptions& options)
       : dataset_(std::move(dataset)), pipeline_(std::move(pipeline)), options_(options) {
     check_options();
+    format_ = dataset_->target_format();
     const std::int64_t size = dataset_->size();
     batch_size_ = std::min(options.batch_size, size);
     batches_ = options.drop_last ? size / options.batch_size : (size + batch_size_ - 1) / batch_size_;
@@ -161,16 +163,14 @@ class DataLoader::Impl {
 
   void prepare(Slot& slot) {
     const MemoryTagScope scope(tag_);
-    const ImageShape& shape = pipeline_.output_shape();
-    const Shape images{batch_size_, shape.channels, shape.height, shape.width}, labels{batch_size_};
-    if (options_.device.is_cuda()) {
-      slot.full = {page_locked(images, DType::F32), page_locked(labels, DType::I64)};
-      slot.uploaded.emplace(options_.device);
-    } else {
-      slot.full = {Tensor::empty(images), Tensor::empty(labels, DType::I64)};
-    }
+    const bool uploads = options_.device.is_cuda();
+    slot.full =
+        make_batch(batch_size_, pipeline_.output_shape(), format_, [&](const Shape& shape, DType dtype) {
+          return uploads ? page_locked(shape, dtype) : Tensor::empty(shape, dtype);
+        });
+    if (uploads) slot.uploaded.emplace(options_.device);
     if (const std::int64_t rest = images_ % batch_size_; rest != 0) {
-      slot.tail = {slot.full.images.slice(0, rest), slot.full.labels.slice(0, rest)};
+      slot.tail = slot.full.map([&](const Tensor& tensor) { return tensor.slice(0, rest); });
     }
   }
 
@@ -212,18 +212,14 @@ class DataLoader::Impl {
       const std::size_t pixels = pipeline_.output_shape().pixels();
       workspace.pixels.resize(pipeline_.input_shape().pixels());
       float* images = slot.full.images.data<float>();
-      std::int64_t* labels = slot.full.labels.data<std::int64_t>();
       const std::uint64_t key = random_key(options_.seed, RandomDomain::Augmentation);
       for (std::int64_t i = 0; i < count; ++i) {
         const std::int64_t index = order_[static_cast<std::size_t>(first + i)];
-        const std::int64_t label = dataset_->read(index, workspace.pixels);
-        DLCUDA_CHECK(label >= 0 && label < dataset_->class_count(), FormatError,
-                     "data loader: image {} has label {}, expected 0 to {}", index, label,
-                     dataset_->class_count() - 1);
+        dataset_->read(index, workspace.pixels, workspace.target);
         RandomStream random(key, static_cast<std::uint64_t>(index), static_cast<std::uint32_t>(epoch_));
-        pipeline_(workspace.pixels, std::span(images + static_cast<std::size_t>(i) * pixels, pixels), random,
-                  workspace.scratch);
-        labels[i] = label;
+        pipeline_(workspace.pixels, std::span(images + static_cast<std::size_t>(i) * pixels, pixels),
+                  workspace.target, random, workspace.scratch);
+        write_target(slot.full, i, workspace.target, format_, dataset_->class_count(), index);
       }
     } catch (...) {
       slot.error = std::current_exception();
@@ -234,13 +230,15 @@ class DataLoader::Impl {
   /// wants to.
   void retire(Slot& slot) {
     if (slot.uploaded) slot.uploaded->synchronize();
-    slot.full.images.bump_version();
-    slot.full.labels.bump_version();
+    slot.full.map([](const Tensor& tensor) {
+      tensor.bump_version();
+      return tensor;
+    });
   }
 
   const Batch* upload(Slot& slot, const Batch& batch) {
     const MemoryTagScope scope(tag_);
-    uploaded_ = {batch.images.to(options_.device), batch.labels.to(options_.device)};
+    uploaded_ = batch.map([&](const Tensor& tensor) { return tensor.to(options_.device); });
     slot.uploaded->record(current_stream(options_.device));
     return &uploaded_;
   }
@@ -263,6 +261,7 @@ class DataLoader::Impl {
   std::shared_ptr<const ImageDataset> dataset_;
   ImagePipeline pipeline_;
   LoaderOptions options_;
+  TargetFormat format_;
   const MemoryTag tag_{"data"};
   std::int64_t batch_size_ = 0, batches_ = 0, images_ = 0, held_ = 1;
   std::vector<Slot> slots_;

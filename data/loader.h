@@ -12,7 +12,7 @@
 
 #include "dlcuda/core/device.h"
 #include "dlcuda/core/macros.h"
-#include "dlcuda/core/tensor.h"
+#include "dlcuda/data/batch.h"
 #include "dlcuda/data/dataset.h"
 #include "dlcuda/data/transforms.h"
 
@@ -28,12 +28,6 @@ struct LoaderOptions {
   /// Where the batches should lie. For a CUDA device they are assembled in page-locked memory and uploaded on
   /// the stream that is current when next() is called.
   Device device = Device::cpu();
-};
-
-struct Batch {
-  Tensor images;  ///< f32 (N, C, H, W)
-  Tensor labels;  ///< i64 (N), each within [0, classes)
-  std::int64_t size() const { return labels.size(0); }
 };
 
 class DataLoader {
@@ -57,8 +51,8 @@ class DataLoader {
 
   /// The next batch, or nullptr at the end of the epoch. On the CPU its memory is used again by the call
   /// after: it is valid until then. What a dataset throws while a batch is assembled is thrown here, when
-  /// that batch's turn comes, and ends the epoch; a label outside the classes is a FormatError. Throws Error
-  /// before the first start_epoch(). To be called from one thread.
+  /// that batch's turn comes, and ends the epoch; a target that write_target() refuses is a FormatError.
+  /// Throws Error before the first start_epoch(). To be called from one thread.
   const Batch* next();
 
  private:

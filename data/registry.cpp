@@ -7,6 +7,7 @@
 #include "dlcuda/core/text.h"
 #include "dlcuda/data/digits.h"
 #include "dlcuda/data/mnist.h"
+#include "dlcuda/data/shapes.h"
 
 namespace dlcuda {
 namespace {
@@ -18,17 +19,23 @@ Images first_images(const Images& dataset, std::int64_t limit) {
   return std::make_shared<SubsetDataset>(dataset, 0, limit);
 }
 
-DatasetSplits open_digits(const DatasetRequest& request) {
+// Of the generated sets: the same whatever the seed of a run.
+constexpr std::uint64_t kSetSeed = 1;
+
+void refuse_folder_and_hold_out(const DatasetRequest& request) {
   DLCUDA_CHECK(
       request.folder.empty(), ArgumentError,
-      "dataset digits is embedded and reads no folder, but {} was given; is another dataset meant, such as "
+      "dataset {} is embedded and reads no folder, but {} was given; is another dataset meant, such as "
       "mnist?",
-      request.folder.string());
+      request.name, request.folder.string());
   DLCUDA_CHECK(request.hold_out == 0, ArgumentError,
-               "dataset digits has a validation split of its own; hold_out must be 0, got {}",
+               "dataset {} has a validation split of its own; hold_out must be 0, got {}", request.name,
                request.hold_out);
+}
+
+DatasetSplits open_digits(const DatasetRequest& request) {
+  refuse_folder_and_hold_out(request);
   // Disjoint ranges of one endless set.
-  constexpr std::uint64_t kSetSeed = 1;
   constexpr std::int64_t kTrain = 20000, kValidation = 2000, kTest = 4000;
   const auto part = [&](std::int64_t first, std::int64_t count) {
     return generate_digits(kSetSeed, first, request.limit == 0 ? count : std::min(count, request.limit));
@@ -78,14 +85,55 @@ DatasetSplits open_mnist(const DatasetRequest& request) {
   return splits;
 }
 
+DatasetSplits open_shapes(const DatasetRequest& request) {
+  refuse_folder_and_hold_out(request);
+  constexpr std::int64_t kSide = 64, kTrain = 8000, kValidation = 1000, kTest = 2000;
+  for (const std::int64_t count : {request.train_count, request.validation_count, request.test_count}) {
+    DLCUDA_CHECK(count >= 0, ArgumentError, "dataset shapes: a number of images must not be negative, got {}",
+                 count);
+  }
+  const std::int64_t side = request.side == 0 ? kSide : request.side;
+  // Each split begins in a place of its own, so that its size changes no other.
+  const auto part = [&](std::int64_t split, std::int64_t wanted, std::int64_t usual) {
+    const std::int64_t count = wanted == 0 ? usual : wanted;
+    return generated_shapes({.target = request.target,
+                             .side = side,
+                             .seed = kSetSeed,
+                             .first = split << 40,
+                             .count = request.limit == 0 ? count : std::min(count, request.limit)});
+  };
+  DatasetSplits splits;
+  splits.train = part(0, request.train_count, kTrain);
+  splits.validation = part(1, request.validation_count, kValidation);
+  splits.test = part(2, request.test_count, kTest);
+  splits.normalization = {{0.5f}, {0.23f}};
+  splits.description = fmt::format(
+      "generated shapes with {}, {}x{} pixels: {} to train on, {} to validate with, {} for the final test",
+      to_string(request.target), side, side, splits.train->size(), splits.validation->size(),
+      splits.test->size());
+  return splits;
+}
+
 struct Entry {
   std::string name;
+  std::vector<TargetKind> targets;  // that it has
   DatasetSplits (*open)(const DatasetRequest&);
 };
 
 const std::vector<Entry>& entries() {
-  static const std::vector<Entry> all = {{"digits", open_digits}, {"mnist", open_mnist}};
+  static const std::vector<Entry> all = {
+      {"digits", {TargetKind::Class}, open_digits},
+      {"mnist", {TargetKind::Class}, open_mnist},
+      {"shapes", {TargetKind::Class, TargetKind::Boxes, TargetKind::Mask}, open_shapes}};
   return all;
+}
+
+std::vector<std::string> names_with(TargetKind target) {
+  std::vector<std::string> names;
+  for (const Entry& entry : entries()) {
+    if (std::ranges::count(entry.targets, target) == 1) names.push_back(entry.name);
+  }
+  return names;
 }
 
 }  // namespace
@@ -103,6 +151,10 @@ DatasetSplits open_dataset(const DatasetRequest& request) {
   const auto entry = std::ranges::find(entries(), request.name, &Entry::name);
   DLCUDA_CHECK(entry != entries().end(), ArgumentError, "there is no dataset '{}'; there are {}{}",
                request.name, fmt::join(dataset_names(), ", "), did_you_mean(request.name, dataset_names()));
+  DLCUDA_CHECK(std::ranges::count(entry->targets, request.target) == 1, ArgumentError,
+               "dataset {} has no {}, which this training needs; datasets with {}: {}", request.name,
+               to_string(request.target), to_string(request.target),
+               fmt::join(names_with(request.target), ", "));
   DLCUDA_CHECK(request.limit >= 0, ArgumentError,
                "dataset {}: the limit must be at least 1, or 0 for all, got {}", request.name, request.limit);
   DLCUDA_CHECK(request.hold_out >= 0, ArgumentError, "dataset {}: hold_out must not be negative, got {}",

@@ -15,7 +15,8 @@ namespace dlcuda DLCUDA_API {
 
 struct DatasetRequest {
   /// "digits": the embedded generated set: 20,000 training, 2,000 validation and 4,000 test images, all
-  /// different; the same whatever the seed of a run. "mnist": the four files in `folder`.
+  /// different; the same whatever the seed of a run. "shapes": coloured shapes on textured noise
+  /// (data/shapes.h), likewise. "mnist": the four files in `folder`.
   std::string name = "digits";
   /// Where the files lie. Without it, mnist is looked for in $DLCUDA_DATA_DIR/mnist.
   std::filesystem::path folder = {};
@@ -25,6 +26,12 @@ struct DatasetRequest {
   /// test images are watched instead (see DatasetSplits::validation_is_test). Above 0, that many training
   /// images, the last ones, become the validation split.
   std::int64_t hold_out = 0;
+  /// What must be known about the images. digits and mnist have classes only.
+  TargetKind target = TargetKind::Class;
+  /// Of shapes only; other sets have the sizes that they have. 0: 64 pixels; 8,000 training, 1,000 validation
+  /// and 2,000 test images.
+  std::int64_t side = 0;
+  std::int64_t train_count = 0, validation_count = 0, test_count = 0;
 };
 
 struct DatasetSplits {
@@ -42,9 +49,9 @@ struct DatasetSplits {
 /// The names that open_dataset knows.
 const std::vector<std::string>& dataset_names();
 
-/// Throws ArgumentError for an unknown name (and suggests the nearest), a negative limit, a folder or
-/// hold_out that the dataset has no use for or that is missing or too large; IoError and FormatError as
-/// load_mnist does.
+/// Throws ArgumentError for an unknown name (and suggests the nearest), a kind of target that the dataset
+/// does not have, a negative limit, a folder or hold_out that the dataset has no use for or that is missing
+/// or too large, sides and counts out of range; IoError and FormatError as load_mnist does.
 DatasetSplits open_dataset(const DatasetRequest& request);
 
 }  // namespace dlcuda

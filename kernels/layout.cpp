@@ -127,6 +127,23 @@ Tensor to_picture(const char* op, const Tensor& x, std::int64_t factor, ChannelO
 
 }  // namespace
 
+void copy_window(Tensor& y, const Tensor& x, std::int64_t top, std::int64_t left) {
+  const char* op = "copy_window";
+  require_defined(op, "x", x);
+  require_rank(op, "x", x, 4);
+  require_rank(op, "y", y, 4);
+  require_dtype(op, "y", y, x.dtype());
+  require_device(op, "y", y, x.device());
+  DLCUDA_CHECK(y.size(0) == x.size(0) && y.size(1) == x.size(1), ShapeError,
+               "{}: y {} must have as many pictures and channels as x {}", op, to_string(y.shape()),
+               to_string(x.shape()));
+  DLCUDA_CHECK(top >= 0 && left >= 0 && top <= x.size(2) - y.size(2) && left <= x.size(3) - y.size(3),
+               ShapeError, "{}: a window of {}x{} at row {}, column {} is not inside pictures of {}x{}", op,
+               y.size(2), y.size(3), top, left, x.size(2), x.size(3));
+  copy_view(x.device(), part(part(x.raw(), 2, top, y.size(2)), 3, left, y.size(3)), y.raw());
+  y.bump_version();
+}
+
 Tensor concat(std::span<const Tensor> tensors, int axis) {
   const char* op = "concat";
   DLCUDA_CHECK(!tensors.empty(), ArgumentError, "concat: there must be at least one tensor");

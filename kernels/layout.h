@@ -29,6 +29,11 @@ struct AxisPadding {
 /// than is there.
 Tensor pad(const Tensor& x, std::span<const AxisPadding> padding, double value = 0);
 
+/// y[n, c, i, j] = x[n, c, i + top, j + left]: a window of pictures, into y, which may be a channel slice: a
+/// part of a tensor that others are written into as well. Either format on either side. Throws ShapeError
+/// where the window is not inside x.
+void copy_window(Tensor& y, const Tensor& x, std::int64_t top, std::int64_t left);
+
 /// Element i of each of these axes comes from extent - 1 - i.
 Tensor flip(const Tensor& x, std::span<const int> axes);
 

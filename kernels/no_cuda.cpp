@@ -6,6 +6,7 @@
 #include "dlcuda/kernels/batch_norm.h"
 #include "dlcuda/kernels/bias.h"
 #include "dlcuda/kernels/boxes.h"
+#include "dlcuda/kernels/confusion.h"
 #include "dlcuda/kernels/conv2d_fused.h"
 #include "dlcuda/kernels/conv_transpose2d.h"
 #include "dlcuda/kernels/copy.h"
@@ -130,6 +131,7 @@ void softmax_backward(View, View, View, bool) { refuse("softmax_backward"); }
 void sgd_update(std::span<const UpdateTensors>, View, const SgdParams&) { refuse("sgd_update"); }
 void rmsprop_update(std::span<const UpdateTensors>, View, const RmsPropParams&) { refuse("rmsprop_update"); }
 void adam_update(std::span<const UpdateTensors>, View, View, const AdamParams&) { refuse("adam_update"); }
+void confusion_metrics(View, View, View, View, View) { refuse("confusion_metrics"); }
 void yolo_decode(View, View, View, View, View) { refuse("yolo_decode"); }
 
 }  // namespace dlcuda::kernels::cuda

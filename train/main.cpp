@@ -98,7 +98,7 @@ int train(Run& run, const TrainOptions& options) {
     model->to(model_dtype(options.precision));
     model->to(device);
   }
-  const auto task = run.spec.make_task(device);
+  const auto task = run.spec.make_task(device, run.data.train->class_count());
   const auto optimizer = make_optimizer(options.optimizer, model->parameters(), options.lr);
 
   run.folder.write_options(run.spec.name, options);
@@ -133,10 +133,10 @@ int train_or_advise(Run& run, const TrainOptions& options) {
   } catch (const OutOfMemoryError& error) {
     const Device device = run.choice.device;
     const ImageShape shape = run.test_images.output_shape();
-    PlannedTraining training =
-        plan_classification([&] { return run.spec.make_model(shape, run.data.train->class_count()); },
-                            {shape.channels, shape.height, shape.width}, device, run.spec.format);
-    training.make_task = run.spec.make_task;
+    const std::int64_t classes = run.data.train->class_count();
+    PlannedTraining training = plan_training(
+        [&] { return run.spec.make_model(shape, classes); }, shape, run.data.train->target_format(),
+        [&](Device on) { return run.spec.make_task(on, classes); }, device, run.spec.format);
     training.dtype = model_dtype(options.precision);
     training.optimizer = options.optimizer;
     const auto capacity = allocator_for(device).capacity();
@@ -191,8 +191,11 @@ int run(int argc, const char* const* argv, const ModelSpec& spec) {
   options.threads = num_threads();
   kernels::set_allow_tf32(options.precision == Precision::Tf32);
 
-  const DatasetSplits data =
-      open_dataset({.name = options.data, .folder = options.data_dir, .limit = options.limit});
+  DatasetRequest request = spec.data;
+  request.name = options.data;
+  request.folder = options.data_dir;
+  request.limit = options.limit;
+  const DatasetSplits data = open_dataset(request);
   DLCUDA_CHECK(
       options.memory_timeline.empty() || options.epochs > 1 || data.train->size() > options.batch_size,
       ArgumentError,

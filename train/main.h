@@ -25,14 +25,17 @@ struct ModelSpec {
   TrainOptions defaults;
   Schedule schedule = cosine_schedule();
   MemoryFormat format = MemoryFormat::ChannelsLast;
+  /// What the dataset must give beside what the flags say: the kind of target; of generated pictures also
+  /// their side and number. Its name, folder and limit come from the flags.
+  DatasetRequest data = {};
   /// Between a dataset's images and the model's input, before normalisation.
   std::vector<std::shared_ptr<const Transform>> train_transforms, test_transforms;
   /// The model on the CPU, with initial weights, for images of `input` and so many classes. Throws
   /// ArgumentError for a dataset that it cannot take.
   std::function<std::unique_ptr<Module>(const ImageShape& input, std::int64_t classes)> make_model;
-  std::function<std::unique_ptr<Task>(Device)> make_task = [](Device device) {
-    return std::make_unique<ClassificationTask>(device);
-  };
+  /// For a dataset of so many classes.
+  std::function<std::unique_ptr<Task>(Device device, std::int64_t classes)> make_task =
+      [](Device device, std::int64_t) { return std::make_unique<ClassificationTask>(device); };
 };
 
 /// Reads the flags, trains, leaves a run folder, and returns the exit code: 0 done, 1 other, 2 usage, 3 bad

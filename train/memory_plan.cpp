@@ -96,19 +96,28 @@ void count_states(std::size_t bytes, Layers& layers, const Module& model) {
 
 }  // namespace
 
+PlannedTraining plan_training(std::function<std::unique_ptr<Module>()> make_model, const ImageShape& image,
+                              const TargetFormat& targets,
+                              std::function<std::unique_ptr<Task>(Device)> make_task, Device device,
+                              MemoryFormat format) {
+  const auto allocate = [=](const Shape& shape, DType dtype) {
+    return Tensor::empty(shape, dtype, device, shape.rank() == 4 ? format : MemoryFormat::Contiguous);
+  };
+  return {
+      .make_model = std::move(make_model),
+      .make_batch = [=](std::int64_t size) { return make_batch(size, image, targets, allocate); },
+      .make_task = std::move(make_task),
+      .device = device,
+  };
+}
+
 PlannedTraining plan_classification(std::function<std::unique_ptr<Module>()> make_model, const Shape& image,
                                     Device device, MemoryFormat format) {
   DLCUDA_CHECK(image.rank() == 3, ShapeError, "plan_classification: an image is (C, H, W), got {}",
                to_string(image));
-  return {.make_model = std::move(make_model),
-          .make_batch =
-              [=](std::int64_t batch_size) {
-                return Batch{
-                    Tensor::empty({batch_size, image[0], image[1], image[2]}, DType::F32, device, format),
-                    Tensor::empty({batch_size}, DType::I64, device)};
-              },
-          .make_task = [](Device on) { return std::make_unique<ClassificationTask>(on); },
-          .device = device};
+  return plan_training(
+      std::move(make_model), {image[0], image[1], image[2]}, {},
+      [](Device on) { return std::make_unique<ClassificationTask>(on); }, device, format);
 }
 
 MemoryPlan plan_memory(const PlannedTraining& training, std::int64_t batch_size, std::size_t limit) {

@@ -26,7 +26,12 @@ struct PlannedTraining {
   DType dtype = DType::F32;        ///< of the model and its images: Module::to(DType)
 };
 
-/// For classification: images of f32 (C, H, W) in the given format.
+/// For images of f32 (C, H, W) in the given format, and targets of a kind.
+PlannedTraining plan_training(std::function<std::unique_ptr<Module>()> make_model, const ImageShape& image,
+                              const TargetFormat& targets,
+                              std::function<std::unique_ptr<Task>(Device)> make_task, Device device,
+                              MemoryFormat format = MemoryFormat::ChannelsLast);
+/// The same for classification.
 PlannedTraining plan_classification(std::function<std::unique_ptr<Module>()> make_model, const Shape& image,
                                     Device device, MemoryFormat format = MemoryFormat::ChannelsLast);
 
@@ -45,7 +50,7 @@ struct MemoryPlan {
   std::int64_t batch_size = 0;
   std::vector<LayerMemory> layers;  ///< in the order in which the model names them
   LayerMemory all;                  ///< sums
-  std::size_t batch = 0;            ///< images and labels
+  std::size_t batch = 0;            ///< images and targets
   /// What comes and goes at the step's peak besides all of these: temporaries of forward, backward and
   /// update.
   std::size_t workspace = 0;

@@ -1,7 +1,9 @@
 // What a model is trained for: how a batch becomes a loss, and which figures are kept while doing so.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "dlcuda/core/tensor.h"
 #include "dlcuda/data/loader.h"
@@ -10,7 +12,7 @@
 
 namespace dlcuda DLCUDA_API {
 
-/// Classification is below; detection and segmentation bring a loss and a score of their own.
+/// Classification and segmentation are below; detection brings a loss and a score of its own.
 class Task {
  public:
   virtual ~Task() = default;
@@ -35,6 +37,26 @@ class ClassificationTask : public Task {
 
  private:
   Tensor metrics_;  // f64 (3), on the device: summed loss, correct, count
+};
+
+/// A class for each pixel: softmax with cross-entropy, pixel by pixel. Pixels labelled kNoLabel count for
+/// nothing. A model whose logits (N, classes, H', W') are smaller than the labels is judged by the middle.
+/// The score is the mean over classes of intersection over union: of the pixels that are of a class or are
+/// taken for it, the part that is both; classes that never occur are left out.
+class SegmentationTask : public Task {
+ public:
+  SegmentationTask(Device device, std::int64_t classes);
+  Tensor loss(Module& model, const Batch& batch) override;
+  void reset() override;
+  Figures figures() const override;
+  std::string score_name() const override { return "mean IoU"; }
+  /// Intersection over union of each class since the last reset(), NaN for one that never occurred; waits for
+  /// the device.
+  std::vector<double> class_overlaps() const;
+
+ private:
+  Tensor counts_;   // i64 (classes, classes), on the device: pixels by label and prediction
+  Tensor metrics_;  // f64 (2), on the device: summed loss, images
 };
 
 }  // namespace dlcuda

@@ -23,8 +23,21 @@ Batch as_model_input(const Batch& batch, MemoryFormat format, DType dtype) {
   static const MemoryTag kTag("data");
   const MemoryTagScope scope(kTag);
   const bool renamed = batch.images.size(1) == 1;
-  const Tensor images = renamed ? batch.images.with_format(format) : kernels::to_format(batch.images, format);
-  return {images.dtype() == dtype ? images : kernels::cast(images, dtype), batch.labels};
+  Batch result = batch;
+  result.images = renamed ? batch.images.with_format(format) : kernels::to_format(batch.images, format);
+  if (result.images.dtype() != dtype) result.images = kernels::cast(result.images, dtype);
+  return result;
+}
+
+// What a recorded step is given, and back.
+std::vector<Tensor> to_tensors(const Batch& batch) {
+  std::vector<Tensor> tensors{batch.images, batch.labels};
+  if (batch.boxes.defined()) tensors.push_back(batch.boxes);
+  return tensors;
+}
+
+Batch to_batch(const std::vector<Tensor>& tensors) {
+  return {tensors[0], tensors[1], tensors.size() > 2 ? tensors[2] : Tensor()};
 }
 
 std::optional<std::string> first_not_finite(const Module& model) {
@@ -43,7 +56,7 @@ Trainer::Trainer(const TrainerParts& parts, TrainerConfig config)
       config_(std::move(config)),
       base_lr_(parts.optimizer.learning_rate()),
       captured_step_(parts.device, [this](const std::vector<Tensor>& inputs) {
-        return std::vector{step({inputs[0], inputs[1]})};
+        return std::vector{step(to_batch(inputs))};
       }) {}
 
 int Trainer::run() {
@@ -118,7 +131,7 @@ void Trainer::update(const Batch& batch) {
     step(batch);
     if (steps_done_ == 1) config_.memory_timeline->finish();
   } else if (config_.capture) {
-    captured_step_({batch.images, batch.labels});
+    captured_step_(to_tensors(batch));
     if (!captured_step_.fallback_reason().empty() && !std::exchange(fell_back_, true)) {
       const std::string note = fmt::format("steps are not recorded: {}", captured_step_.fallback_reason());
       for (TrainObserver* observer : parts_.observers) observer->on_note(note);

@@ -26,5 +26,11 @@ Tensor depthwise_conv2d(const Tensor& x, const Tensor& weight, const Tensor& bia
 Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
                         const ConvTranspose2dParams& params = {});
 
+/// concat({middle of skip, conv_transpose2d(x, ...)}, 1), written in place: what U-Net's steps upwards begin
+/// with. skip (N, S, H', W') must be at least as large as the enlarged x (N, O, H, W), whose size is cut from
+/// its middle (of an odd rest, one more pixel at the bottom and right): (N, S + O, H, W) in x's format.
+Tensor conv_transpose2d_concat(const Tensor& skip, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                               const ConvTranspose2dParams& params);
+
 }  // namespace functional
 }  // namespace dlcuda

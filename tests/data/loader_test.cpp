@@ -34,20 +34,20 @@ class Numbered : public ImageDataset {
   std::int64_t size() const override { return size_; }
   ImageShape image_shape() const override { return {1, 2, 3}; }
   const std::vector<std::string>& class_names() const override { return names_; }
-  std::int64_t read(std::int64_t index, std::span<std::uint8_t> pixels) const override {
-    check_read(index, pixels.size());
-    if (index == burning.load()) throw DiskOnFire("image " + std::to_string(index) + " burns");
-    if (slow) std::this_thread::sleep_for(std::chrono::microseconds(index * 37 % 5 * 100));
-    for (std::size_t p = 0; p < pixels.size(); ++p)
-      pixels[p] = static_cast<std::uint8_t>(std::size_t(index) + p);
-    return index == mislabelled ? wrong_label : index % 4;
-  }
 
   std::atomic<std::int64_t> burning = -1;
   std::int64_t mislabelled = -1, wrong_label = 4;
   bool slow = false;
 
  private:
+  void read_image(std::int64_t index, std::span<std::uint8_t> pixels, Target& target) const override {
+    if (index == burning.load()) throw DiskOnFire("image " + std::to_string(index) + " burns");
+    if (slow) std::this_thread::sleep_for(std::chrono::microseconds(index * 37 % 5 * 100));
+    for (std::size_t p = 0; p < pixels.size(); ++p)
+      pixels[p] = static_cast<std::uint8_t>(std::size_t(index) + p);
+    target.label = index == mislabelled ? wrong_label : index % 4;
+  }
+
   std::int64_t size_;
   std::vector<std::string> names_ = {"a", "b", "c", "d"};
 };

@@ -19,7 +19,9 @@ Pixels apply(const Transform& transform, const ImageShape& shape, const Pixels& 
              std::uint32_t epoch = 0) {
   RandomStream random(random_key(1, RandomDomain::Augmentation), item, epoch);
   Pixels result(transform.output_shape(shape).pixels(), 77);
-  transform.apply(image, shape, result, random);
+  std::vector<LabelledBox> none;
+  const ImageShape after = transform.output_shape(shape);
+  transform.apply({shape, image, {}}, {after, result, {}}, none, random);
   return result;
 }
 
@@ -29,8 +31,9 @@ std::string text_of(const Pixels& image) { return {image.begin(), image.end()}; 
 std::vector<float> run(const ImagePipeline& pipeline, const Pixels& image) {
   RandomStream random(1, 2, 3);
   ImagePipeline::Scratch scratch;
+  Target none;
   std::vector<float> result(pipeline.output_shape().pixels(), -99.0f);
-  pipeline(image, result, random, scratch);
+  pipeline(image, result, none, random, scratch);
   return result;
 }
 

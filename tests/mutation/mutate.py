@@ -25,7 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TIMEOUT_S = 200
 # Tests of kernels outside the table of operations.
 OTHER_TESTS = ":".join(f"{suite}*" for suite in (
-    "Arithmetic", "Conv2d", "ConvTranspose2d", "Copy", "CrossEntropy", "CudaLaunchers", "Dropout", "IndexOnCuda", "Layout",
+    "Arithmetic", "Confusion", "Conv2d", "ConvTranspose2d", "Copy", "CrossEntropy", "CudaLaunchers", "Dropout", "IndexOnCuda", "Layout",
     "Random", "Update"))
 INCLUDERS = 8  # files that are compiled with a changed .cuh
 

@@ -1,0 +1,101 @@
+// Ronneberger, Fischer, Brox: "U-Net: Convolutional Networks for Biomedical Image Segmentation", 2015.
+//
+// A contracting path of pairs of 3x3 convolutions with 2x2 max pooling between them, and an expanding path
+// that enlarges, halves the channels and continues with what the contracting path had found at that size.
+// The paper's form does not pad: 572x572 pixels in, 388x388 out, of which each saw only real pixels. The form
+// that most use since pads, so that the output has the input's size, and normalises by batches.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "dlcuda/core/macros.h"
+#include "dlcuda/layers/blocks.h"
+#include "dlcuda/models/zoo.h"
+
+namespace dlcuda DLCUDA_API {
+
+struct UNetConfig {
+  enum class Enlarge : std::uint8_t {
+    TransposedConv,  ///< 2x2, stride 2, halves the channels
+    Bilinear         ///< a 1x1 convolution that halves the channels, then resizing
+  };
+
+  std::int64_t in_channels = 1;
+  std::int64_t classes = 2;
+  std::int64_t width = 64;  ///< channels of the first stage; each further one has twice as many
+  std::int64_t depth = 4;   ///< how often the picture is halved, 1 to 8
+  bool padded = false;
+  bool batch_norm = false;
+  Enlarge enlarge = Enlarge::TransposedConv;
+  double dropout = 0;  ///< after the last two stages of the contracting path, in training
+
+  /// 31,030,593 parameters with one class, 65 more for each further one.
+  static UNetConfig paper() { return {.dropout = 0.5}; }
+  /// Padded, with batch normalisation.
+  static UNetConfig modern() { return {.padded = true, .batch_norm = true}; }
+};
+
+/// Two 3x3 convolutions, each with an activation and perhaps batch normalisation.
+class UNetStage : public Module {
+ public:
+  UNetStage(std::int64_t in_channels, std::int64_t out_channels, const UNetConfig& config);
+  Tensor forward(const Tensor& x) override;
+  std::string describe() const override;
+
+ private:
+  std::int64_t in_channels_, out_channels_;
+  // The one or the other.
+  std::array<std::optional<Conv2d>, 2> convs_;
+  std::array<std::optional<ConvBnAct>, 2> normed_;
+};
+
+/// A step upwards: (N, C, H, W) and what the contracting path found, (N, C / 2, H', W') with H' >= 2 H ->
+/// (N, C, 2 H, 2 W), the enlarged half behind the middle of the other.
+class UNetJoin : public Module {
+ public:
+  UNetJoin(std::int64_t channels, UNetConfig::Enlarge enlarge);
+  /// Throws Error: it takes two tensors.
+  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Tensor& x, const Tensor& skip);
+  using Module::operator();
+  Tensor operator()(const Tensor& x, const Tensor& skip) {
+    return call([&] { return forward(x, skip); });
+  }
+  std::string describe() const override;
+
+ private:
+  std::int64_t channels_;
+  UNetConfig::Enlarge enlarge_;
+  Tensor weight_, bias_;
+};
+
+/// Images (N, in_channels, H, W) -> logits (N, classes, H', W').
+class UNet : public Module {
+ public:
+  /// Throws ArgumentError for sizes out of range.
+  explicit UNet(const UNetConfig& config = {});
+  /// Throws ShapeError for a size that output_extent() does not take.
+  Tensor forward(const Tensor& x) override;
+  std::string describe() const override;
+
+  /// The output's height (width) for an input's: the same if padded, else less. Throws ShapeError, naming the
+  /// nearest sizes that work, for one that cannot be halved `depth` times on the way down.
+  static std::int64_t output_extent(std::int64_t extent, const UNetConfig& config);
+
+ private:
+  UNetConfig config_;
+  MaxPool2d pool_;
+  Dropout dropout_;
+  std::vector<std::unique_ptr<UNetStage>> down_, up_;
+  std::vector<std::unique_ptr<UNetJoin>> joins_;
+  Conv2d head_;
+};
+
+/// "unet" (the paper's) and "unet_bn".
+std::vector<ZooModel> unet_models();
+
+}  // namespace dlcuda
