@@ -4,8 +4,10 @@
 
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/text.h"
+#include "dlcuda/models/alexnet/alexnet.h"
 #include "dlcuda/models/lenet5/lenet5.h"
 #include "dlcuda/models/resnet/resnet.h"
+#include "dlcuda/models/vgg/vgg.h"
 
 namespace dlcuda {
 namespace {
@@ -13,7 +15,7 @@ namespace {
 /// Every folder adds its own.
 std::vector<ZooModel> all_models() {
   std::vector<ZooModel> all;
-  for (const auto& models : {lenet5_models(), resnet_models()}) {
+  for (const auto& models : {lenet5_models(), alexnet_models(), vgg_models(), resnet_models()}) {
     all.insert(all.end(), models.begin(), models.end());
   }
   return all;

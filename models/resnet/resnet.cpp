@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "dlcuda/models/configured.h"
+#include "dlcuda/models/images.h"
+
 namespace dlcuda {
 namespace {
 
@@ -77,7 +80,8 @@ ResNet::ResNet(const ResNetConfig& config)
   register_module("fc", &fc_);
 }
 
-Tensor ResNet::forward(const Tensor& x) {          // (N, 3, 224, 224)
+Tensor ResNet::forward(const Tensor& x) {  // (N, 3, 224, 224)
+  check_images(*this, x, config_.in_channels, 1);
   Tensor y = stem_(x);                             // (N, 64, 112, 112)
   if (!config_.small_input) y = pool_(y);          // (N, 64, 56, 56)
   for (Sequential& stage : stages_) y = stage(y);  // (N, 64, 56, 56) ... (N, 512 or 2048, 7, 7)
@@ -107,12 +111,7 @@ std::vector<ZooModel> resnet_models() {
                       .paper = "He et al., 2016",
                       .parameters = row.parameters,
                       .multiply_adds = row.multiply_adds,
-                      .make = [config = row.config](std::int64_t classes, std::int64_t channels) {
-                        ResNetConfig changed = config;
-                        changed.classes = classes;
-                        changed.in_channels = channels;
-                        return std::make_unique<ResNet>(changed);
-                      }});
+                      .make = configured<ResNet>(row.config)});
   }
   return models;
 }
