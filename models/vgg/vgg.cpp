@@ -16,8 +16,7 @@ constexpr std::int64_t kLeast = 32;  // halved five times
 
 /// Convolution, normalisation and ReLU, one after another in torchvision's list.
 void add_convolution(Sequential& features, std::int64_t in, std::int64_t out, bool batch_norm) {
-  Conv2dOptions conv = same_conv(in, out, 3);
-  conv.bias = true;
+  const Conv2dOptions conv = with_bias(same_conv(in, out, 3));
   if (!batch_norm) {
     features.add<Conv2d>(conv).add<Relu>();
     return;
