@@ -25,6 +25,10 @@ except ImportError as error:
     sys.exit(77)
 
 TOLERANCE = 1e-4
+# ReLU and max-pooling have kinks: where a value comes within rounding of one, f32 may take the other side, and gradients move by more
+# than rounding. That depends on the images; a gradient is wrong when it is so for each of several draws.
+DRAWS = 3
+SIZES = [(64, 64), (97, 75)]
 MODELS = (["alexnet", "googlenet", "googlenet_auxiliary", "mobilenet_v2"] + [f"vgg{n}{bn}" for n in (11, 13, 16, 19) for bn in ("", "_bn")]
           + [f"resnet{n}" for n in (18, 34, 50, 101, 152)] + [f"efficientnet_b{n}" for n in range(8)])
 # One of each kind, the smallest.
@@ -41,6 +45,20 @@ def norms_of(model):
     return [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
 
 
+def last_of_residuals(model):
+    """The norms before additions. As in trained networks, what a block adds is small: else rounding grows from block to block."""
+    resnet, v2, b = torchvision.models.resnet, torchvision.models.mobilenetv2, torchvision.models.efficientnet
+    for m in model.modules():
+        if isinstance(m, resnet.Bottleneck):
+            yield m.bn3
+        elif isinstance(m, resnet.BasicBlock):
+            yield m.bn2
+        elif isinstance(m, v2.InvertedResidual):
+            yield m.conv[-1]
+        elif isinstance(m, b.MBConv):
+            yield m.block[-1][1]
+
+
 def randomise(model, generator):
     """Weights as they begin, everything else random; running statistics as this model has them, within a factor."""
     def uniform(like, low, high):
@@ -52,15 +70,20 @@ def randomise(model, generator):
                 m.bias.copy_(uniform(m.bias, -0.2, 0.2))
         for m in norms_of(model):
             m.weight.copy_(uniform(m.weight, 0.5, 1.5))
+        for m in last_of_residuals(model):
+            m.weight.mul_(0.3)
         momenta = [m.momentum for m in norms_of(model)]
         for m in norms_of(model):
-            m.momentum = 1.0
+            m.momentum = None  # the mean over what follows
+            m.reset_running_stats()
         model.train()
-        model(torch.randn(8, 3, 64, 64, generator=generator))
+        for height, width in SIZES:
+            model(torch.randn(8, 3, height, width, generator=generator))
         for m, momentum in zip(norms_of(model), momenta):
             m.momentum = momentum
-            m.running_mean.add_(uniform(m.running_mean, -0.1, 0.1))
-            m.running_var.mul_(uniform(m.running_var, 0.7, 1.4))
+            m.running_mean.add_(uniform(m.running_mean, -0.1, 0.1) * m.running_var.sqrt())
+            # A channel that these images left flat must not become a loud one for others.
+            m.running_var.mul_(uniform(m.running_var, 0.7, 1.4)).clamp_(min=0.1 * m.running_var.mean().item())
             m.num_batches_tracked.fill_(41)
 
 
@@ -95,19 +118,24 @@ class Report:
     """What is off, and by how much at most."""
 
     def __init__(self):
-        self.wrong, self.worst = [], {}
+        self.wrong, self.worst = {}, {}
 
     def compare(self, kind, name, actual, right, pytorch=None, scale=0.0):
+        """scale: the norm of the largest gradient. One that is 0 but for the rounding of f64, as that of a bias before a batch norm,
+        is held against it."""
         if actual is None or actual.shape != right.shape:
-            self.wrong.append(f"{name}: {'missing' if actual is None else list(actual.shape)}, expected {list(right.shape)}")
+            self.wrong[name] = f"{'missing' if actual is None else list(actual.shape)}, expected {list(right.shape)}"
             return
-        right = right.double()
-        norm = max(right.norm().item(), 1e-9 * scale)
-        distance = (actual.double() - right).norm().item() / norm if norm else float(actual.double().norm() > 0)
-        allowed = TOLERANCE if pytorch is None else max(TOLERANCE, 2 * (pytorch.double() - right).norm().item() / norm)
+        right, allowed = right.double(), TOLERANCE
+        norm = right.norm().item()
+        if norm <= 1e-10 * scale:
+            norm = scale
+        elif pytorch is not None:
+            allowed = max(TOLERANCE, 2 * (pytorch.double() - right).norm().item() / norm)
+        distance = (actual.double() - right).norm().item() / norm
         self.worst[kind] = max(self.worst.get(kind, 0), distance)
         if not distance <= allowed:
-            self.wrong.append(f"{name}: {distance:.2g} off, allowed {allowed:.2g}")
+            self.wrong[name] = f"{distance:.2g} off, allowed {allowed:.2g}"
 
 
 def check(name, exchange, folder, seed):
@@ -116,8 +144,7 @@ def check(name, exchange, folder, seed):
     model = make(name)
     randomise(model, generator)
     train = bool(norms_of(model))
-    x0 = torch.randn(4, 3, 64, 64, generator=generator)
-    x1 = torch.randn(1, 3, 97, 75, generator=generator)
+    x0, x1 = (torch.randn(count, 3, height, width, generator=generator) for count, (height, width) in zip((4, 1), SIZES))
     labels = torch.randint(1000, (4,), generator=generator)
     state = model.state_dict()
     files = {n: folder / f"{n}.safetensors" for n in ("in", "out", "saved")}
@@ -135,11 +162,10 @@ def check(name, exchange, folder, seed):
     initial = results.pop("initial_logits")
 
     right, pytorch = gradients_of(wide, x0.double(), labels, train), gradients_of(model, x0, labels, train)
-    # The gradient of a bias before a batch norm is 0, and rounding: it is held against the largest one.
     scale = max(v.norm().item() for n, v in right.items() if n.startswith("grad/"))
     for key, value in right.items():
         report.compare(key.split("/")[0], key, results.pop(key, None), value, pytorch[key], scale if key.startswith("grad/") else 0)
-    report.wrong += [f"{key}: unexpected" for key in results]
+    report.wrong |= {key: "unexpected" for key in results}
 
     model.load_state_dict(load_file(files["saved"]), strict=True)
     report.compare("saved", "logits of the saved weights", initial, logits_of(model.double(), x0.double()))
@@ -155,14 +181,22 @@ def main():
     options = parser.parse_args()
     failed = 0
     for name in options.model or (MODELS if options.all else SOME):
-        start = time.monotonic()
-        with tempfile.TemporaryDirectory() as folder:
-            report = check(name, options.exchange, pathlib.Path(folder), options.seed)
+        start, wrong = time.monotonic(), None
+        for draw in range(DRAWS):
+            with tempfile.TemporaryDirectory() as folder:
+                report = check(name, options.exchange, pathlib.Path(folder), options.seed + draw)
+            kinks = {key: reason for key, reason in report.wrong.items() if key.startswith("grad/")}
+            wrong = kinks if wrong is None else {key: reason for key, reason in kinks.items() if key in wrong}
+            if len(kinks) < len(report.wrong):
+                wrong = report.wrong
+                break
+            if not wrong:
+                break
         worst = ", ".join(f"{kind} {value:.1e}" for kind, value in report.worst.items())
-        print(f"{name}: {'FAILED' if report.wrong else 'ok'} ({worst}; {time.monotonic() - start:.0f} s)", flush=True)
-        for line in report.wrong[:20]:
-            print("    " + line)
-        failed += bool(report.wrong)
+        print(f"{name}: {'FAILED' if wrong else 'ok'} ({worst}; draws {draw + 1}; {time.monotonic() - start:.0f} s)", flush=True)
+        for key, reason in list(wrong.items())[:20]:
+            print(f"    {key}: {reason}")
+        failed += bool(wrong)
     sys.exit(1 if failed else 0)
 
 
