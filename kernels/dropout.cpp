@@ -34,4 +34,15 @@ Tensor channel_dropout(const Tensor& x, const DropoutParams& params) {
   return y;
 }
 
+Tensor sample_dropout(const Tensor& x, const DropoutParams& params) {
+  check("sample_dropout", x, params);
+  DLCUDA_CHECK(x.rank() >= 1, ShapeError, "sample_dropout: x must be (N, ...), got shape {}",
+               to_string(x.shape()));
+  Tensor y = Tensor::empty_like(x);
+  // Samples as the channels of one: their elements lie together in either format.
+  DLCUDA_DISPATCH_LOOPS(x.device(), channel_dropout, along_axis(x, 0), along_axis(y, 0), std::int64_t{1},
+                        params);
+  return y;
+}
+
 }  // namespace dlcuda::kernels

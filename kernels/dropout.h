@@ -20,6 +20,9 @@ Tensor dropout(const Tensor& x, const DropoutParams& params);
 /// al., 2015). Their number in the counter is n * C + c, so the mask does not depend on the memory format.
 Tensor channel_dropout(const Tensor& x, const DropoutParams& params);
 
+/// The same with one decision for each sample of (N, ...), whose number in the counter is n.
+Tensor sample_dropout(const Tensor& x, const DropoutParams& params);
+
 DLCUDA_LOOP_BACKENDS(
     void dropout(const TensorView& x, const TensorView& y, const DropoutParams& params);
     // x and y as (outer, C, inner) in the order of memory; outer: pixels of `samples` samples.

@@ -18,6 +18,11 @@ functional::BatchNormParams norm_params(const ConvBnActOptions& options) {
 
 }  // namespace
 
+Conv2dOptions with_bias(Conv2dOptions conv) {
+  conv.bias = true;
+  return conv;
+}
+
 Conv2dOptions same_conv(std::int64_t in_channels, std::int64_t out_channels, std::int64_t kernel,
                         std::int64_t stride, std::int64_t groups) {
   const std::int64_t pad = (kernel - 1) / 2;
@@ -65,6 +70,29 @@ std::int64_t fold_batch_norm(Module& model) {
   }
   for (const auto& [name, child] : model.children()) folded += fold_batch_norm(*child);
   return folded;
+}
+
+Nested::Nested(const std::string& name, std::unique_ptr<Module> inner) : inner_(std::move(inner)) {
+  register_module(name, inner_.get());
+}
+
+SqueezeExcitation::SqueezeExcitation(std::int64_t channels, std::int64_t squeezed_channels)
+    : channels_(channels),
+      squeezed_channels_(squeezed_channels),
+      fc1_(with_bias(same_conv(channels, squeezed_channels, 1))),
+      fc2_(with_bias(same_conv(squeezed_channels, channels, 1))) {
+  register_inline(&average_);
+  register_module("fc1", &fc1_);
+  register_module("fc2", &fc2_);
+}
+
+Tensor SqueezeExcitation::forward(const Tensor& x) {            // (N, C, H, W)
+  const Tensor squeezed = functional::silu(fc1_(average_(x)));  // (N, C / 24, 1, 1), say
+  return functional::multiply(x, functional::sigmoid(fc2_(squeezed)));
+}
+
+std::string SqueezeExcitation::describe() const {
+  return fmt::format("SqueezeExcitation({}, {})", channels_, squeezed_channels_);
 }
 
 }  // namespace dlcuda

@@ -2,6 +2,7 @@
 // as one layer, so that it can be fused.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "dlcuda/layers/layers.h"
@@ -13,6 +14,9 @@ namespace dlcuda DLCUDA_API {
 /// by the stride; without bias.
 Conv2dOptions same_conv(std::int64_t in_channels, std::int64_t out_channels, std::int64_t kernel,
                         std::int64_t stride = 1, std::int64_t groups = 1);
+
+/// The same convolution with a bias.
+Conv2dOptions with_bias(Conv2dOptions conv);
 
 struct ConvBnActOptions {
   Conv2dOptions conv;
@@ -53,5 +57,32 @@ class ConvBnAct : public Module {
 /// has other names (conv.bias instead of bn.*). Returns how many were folded; those that are folded already
 /// stay as they are.
 std::int64_t fold_batch_norm(Module& model);
+
+/// A module under one more name: what it holds is called "conv.0", say, and not "0". For published models
+/// that wrap their blocks so.
+class Nested : public Module {
+ public:
+  /// Throws ArgumentError for nullptr.
+  Nested(const std::string& name, std::unique_ptr<Module> inner);
+  Tensor forward(const Tensor& x) override { return (*inner_)(x); }
+  std::string describe() const override { return inner_->describe(); }
+
+ private:
+  std::unique_ptr<Module> inner_;
+};
+
+/// x * sigmoid(fc2(silu(fc1(mean of each channel of x)))), with 1x1 convolutions (Hu et al., 2018; with SiLU
+/// as EfficientNet has it). Children: fc1, fc2.
+class SqueezeExcitation : public Module {
+ public:
+  SqueezeExcitation(std::int64_t channels, std::int64_t squeezed_channels);
+  Tensor forward(const Tensor& x) override;  ///< (N, channels, H, W), which it keeps
+  std::string describe() const override;
+
+ private:
+  std::int64_t channels_, squeezed_channels_;
+  AdaptiveAvgPool2d average_;
+  Conv2d fc1_, fc2_;
+};
 
 }  // namespace dlcuda

@@ -13,19 +13,26 @@ double root(double numerator, std::int64_t count) {
   return count > 0 ? std::sqrt(numerator / static_cast<double>(count)) : 0.0;
 }
 
+thread_local bool draws = true;
+
 Tensor uniform(const Shape& shape, double bound) {
   Tensor x = Tensor::empty(shape);
-  kernels::fill_uniform(x, -bound, bound, kernels::weight_generator().next_call());
+  const kernels::RandomCall call = kernels::weight_generator().next_call();
+  if (draws) kernels::fill_uniform(x, -bound, bound, call);
   return x;
 }
 
 Tensor normal(const Shape& shape, double deviation) {
   Tensor x = Tensor::empty(shape);
-  kernels::fill_normal(x, 0, deviation, kernels::weight_generator().next_call());
+  const kernels::RandomCall call = kernels::weight_generator().next_call();
+  if (draws) kernels::fill_normal(x, 0, deviation, call);
   return x;
 }
 
 }  // namespace
+
+Uninitialized::Uninitialized() noexcept : outer_(draws) { draws = false; }
+Uninitialized::~Uninitialized() { draws = outer_; }
 
 Fans fans(const Shape& weight) {
   DLCUDA_CHECK(weight.rank() >= 2, ShapeError,
@@ -56,6 +63,8 @@ Tensor weight(const Shape& shape, Scheme scheme) {
       return uniform(shape, root(3, in));
     case Scheme::SmallNormal:
       return normal(shape, 0.01);
+    case Scheme::UniformFanOut:
+      return uniform(shape, root(1, out));
   }
   DLCUDA_THROW(ArgumentError, "init: unknown scheme {}", static_cast<int>(scheme));
 }

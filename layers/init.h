@@ -19,6 +19,20 @@ enum class Scheme : std::uint8_t {
   LeCunNormal,     ///< N(0, 1 / fan_in): LeCun et al., 1998
   LeCunUniform,    ///< U(+-sqrt(3 / fan_in))
   SmallNormal,     ///< N(0, 0.01^2): the linear layers of VGG and MobileNet
+  UniformFanOut,   ///< U(-1 / sqrt(fan_out), 1 / sqrt(fan_out)): the linear layers of EfficientNet
+};
+
+/// While it lives, weights and biases made in this thread are not drawn but left without values: for models
+/// that are loaded from a file next, or only looked at. The generator moves on as if they were drawn.
+class Uninitialized {
+ public:
+  Uninitialized() noexcept;
+  ~Uninitialized();
+  Uninitialized(const Uninitialized&) = delete;
+  Uninitialized& operator=(const Uninitialized&) = delete;
+
+ private:
+  bool outer_;
 };
 
 /// fan_in = C / groups * KH * KW of (O, C / groups, KH, KW), or I of (O, I); fan_out = O * KH * KW, or O.

@@ -69,6 +69,12 @@ Pool2dParams checked(const char* layer, const Pool2dParams& params) {
   return params;
 }
 
+double checked_probability(const char* layer, double p) {
+  DLCUDA_CHECK(0 <= p && p <= 1, ArgumentError, "{}: p must be a probability between 0 and 1, got {}", layer,
+               p);
+  return p;
+}
+
 std::string pair_text(const std::array<std::int64_t, 2>& pair) {
   return fmt::format("{}x{}", pair[0], pair[1]);
 }
@@ -170,7 +176,7 @@ Linear::Linear(const LinearOptions& options) : options_(checked(options)) {
   weight_ = init::weight({options.out_features, options.in_features}, options.scheme);
   register_parameter("weight", &weight_);
   if (!options.bias) return;
-  bias_ = init::bias(options.out_features, options.in_features, options.scheme);
+  bias_ = init::bias(options.out_features, options.in_features, options.bias_scheme);
   register_parameter("bias", &bias_);
 }
 
@@ -236,10 +242,7 @@ std::string ActivationLayer::describe() const {
   return "ActivationLayer()";
 }
 
-Dropout::Dropout(double p) : p_(p) {
-  DLCUDA_CHECK(0 <= p && p <= 1, ArgumentError, "Dropout: p must be a probability between 0 and 1, got {}",
-               p);
-}
+Dropout::Dropout(double p) : p_(checked_probability("Dropout", p)) {}
 
 Tensor Dropout::forward(const Tensor& x) {
   return functional::dropout(x, p_, is_training(), kernels::dropout_generator(x.device()));
@@ -247,13 +250,29 @@ Tensor Dropout::forward(const Tensor& x) {
 
 std::string Dropout::describe() const { return fmt::format("Dropout({})", p_); }
 
+StochasticDepth::StochasticDepth(double p) : p_(checked_probability("StochasticDepth", p)) {}
+
+Tensor StochasticDepth::forward(const Tensor& x) {
+  return functional::sample_dropout(x, p_, is_training(), kernels::dropout_generator(x.device()));
+}
+
+std::string StochasticDepth::describe() const { return fmt::format("StochasticDepth({})", p_); }
+
 Tensor Flatten::forward(const Tensor& x) { return functional::flatten(x); }
 std::string Flatten::describe() const { return "Flatten()"; }
 
 void Sequential::append(std::unique_ptr<Module> layer) {
-  DLCUDA_CHECK(layer != nullptr, ArgumentError, "Sequential: layer {} is a null pointer", layers_.size());
-  register_module(std::to_string(layers_.size()), layer.get());
+  DLCUDA_CHECK(layer != nullptr, ArgumentError, "Sequential: layer {} is a null pointer", place_);
+  register_module(std::to_string(place_), layer.get());
   layers_.push_back(std::move(layer));
+  ++place_;
+}
+
+void Sequential::append_inline(std::unique_ptr<Module> block, std::size_t places) {
+  DLCUDA_CHECK(block != nullptr, ArgumentError, "Sequential: the block at {} is a null pointer", place_);
+  register_inline(block.get());
+  layers_.push_back(std::move(block));
+  place_ += places;
 }
 
 Tensor Sequential::forward(const Tensor& x) {

@@ -83,6 +83,7 @@ struct LinearOptions {
   std::int64_t out_features;
   bool bias = true;
   init::Scheme scheme = init::Scheme::Default;
+  init::Scheme bias_scheme = scheme;
 };
 
 /// Parameters: weight (O, I), bias (O).
@@ -204,6 +205,21 @@ class Dropout : public Module {
   double p_;
 };
 
+/// Drops whole samples with probability p in training only (stochastic depth: Huang et al., 2016): for the
+/// branch beside a residual connection. Masks as Dropout's.
+class StochasticDepth : public Module {
+ public:
+  /// Throws ArgumentError unless 0 <= p <= 1.
+  explicit StochasticDepth(double p);
+  /// Whether forward() may drop anything now.
+  bool active() const { return is_training() && p_ > 0; }
+  Tensor forward(const Tensor& x) override;
+  std::string describe() const override;
+
+ private:
+  double p_;
+};
+
 /// (N, ...) -> (N, product).
 class Flatten : public Module {
  public:
@@ -212,7 +228,7 @@ class Flatten : public Module {
   std::string describe() const override;
 };
 
-/// Layers one after another, named "0", "1", ...
+/// Layers one after another, each named by its place: "0", "1", ...
 class Sequential : public Module {
  public:
   Sequential() = default;
@@ -224,11 +240,17 @@ class Sequential : public Module {
   }
   /// Throws ArgumentError for nullptr.
   void append(std::unique_ptr<Module> layer);
+  /// Adds a block that stands for `places` layers, which a published model has one by one: it is registered
+  /// inline, and names its children by their places, from place() on.
+  void append_inline(std::unique_ptr<Module> block, std::size_t places);
+  /// Of the next layer.
+  std::size_t place() const { return place_; }
   Tensor forward(const Tensor& x) override;
   std::string describe() const override;
 
  private:
   std::vector<std::unique_ptr<Module>> layers_;
+  std::size_t place_ = 0;
 };
 
 }  // namespace dlcuda

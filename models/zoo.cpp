@@ -4,9 +4,17 @@
 
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/text.h"
+#include "dlcuda/models/alexnet/alexnet.h"
+#include "dlcuda/models/efficientnet/efficientnet.h"
+#include "dlcuda/models/googlenet/googlenet.h"
 #include "dlcuda/models/lenet5/lenet5.h"
+#include "dlcuda/models/mobilenet/mobilenet_v1.h"
+#include "dlcuda/models/mobilenet/mobilenet_v2.h"
+#include "dlcuda/models/resnet/cifar.h"
+#include "dlcuda/models/resnet/course_resnet.h"
 #include "dlcuda/models/resnet/resnet.h"
 #include "dlcuda/models/unet/unet.h"
+#include "dlcuda/models/vgg/vgg.h"
 
 namespace dlcuda {
 namespace {
@@ -14,7 +22,10 @@ namespace {
 /// Every folder adds its own.
 std::vector<ZooModel> all_models() {
   std::vector<ZooModel> all;
-  for (const auto& models : {lenet5_models(), resnet_models(), unet_models()}) {
+  for (const auto& models : {lenet5_models(), alexnet_models(), vgg_models(), googlenet_models(),
+                             resnet_models(), cifar_resnet_models(), course_resnet_models(),
+                             mobilenet_v1_models(), mobilenet_v2_models(), efficientnet_models(),
+                             unet_models()}) {
     all.insert(all.end(), models.begin(), models.end());
   }
   return all;

@@ -40,4 +40,8 @@ Tensor channel_dropout(const Tensor& x, double p, bool training, kernels::Genera
   return masked("channel_dropout", kernels::channel_dropout, x, p, training, generator);
 }
 
+Tensor sample_dropout(const Tensor& x, double p, bool training, kernels::Generator& generator) {
+  return masked("sample_dropout", kernels::sample_dropout, x, p, training, generator);
+}
+
 }  // namespace dlcuda::functional

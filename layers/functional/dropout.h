@@ -12,6 +12,9 @@ namespace functional DLCUDA_API {
 Tensor dropout(const Tensor& x, double p, bool training, kernels::Generator& generator);
 /// The same with one decision for each channel of each sample of (N, C, ...).
 Tensor channel_dropout(const Tensor& x, double p, bool training, kernels::Generator& generator);
+/// The same with one decision for each sample of (N, ...): stochastic depth (Huang et al., 2016), for the
+/// branch beside a residual connection.
+Tensor sample_dropout(const Tensor& x, double p, bool training, kernels::Generator& generator);
 
 }  // namespace functional
 }  // namespace dlcuda

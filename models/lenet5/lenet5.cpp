@@ -1,5 +1,7 @@
 #include "dlcuda/models/lenet5/lenet5.h"
 
+#include "dlcuda/models/configured.h"
+
 namespace dlcuda {
 
 LeNet5::LeNet5(const LeNet5Config& config)
@@ -35,9 +37,7 @@ std::vector<ZooModel> lenet5_models() {
            .normalization = {{0.1307f}, {0.3081f}},  // of MNIST
            .parameters = 61'706,
            .multiply_adds = 0.4165e6,
-           .make = [](std::int64_t classes, std::int64_t channels) {
-             return std::make_unique<LeNet5>(LeNet5Config{.in_channels = channels, .classes = classes});
-           }}};
+           .make = configured<LeNet5>(LeNet5Config{})}};
 }
 
 }  // namespace dlcuda

@@ -2,21 +2,16 @@
 
 #include <fmt/format.h>
 
+#include "dlcuda/models/configured.h"
+#include "dlcuda/models/images.h"
+#include "dlcuda/models/resnet/pairs.h"
+
 namespace dlcuda {
 namespace {
 
 using functional::Activation;
 
 constexpr functional::ActivationParams kNone{.kind = Activation::Identity};
-
-/// A pair of the names that torchvision gives it: "conv1" and "bn1".
-ConvBnActOptions named(int number, const Conv2dOptions& conv,
-                       const functional::ActivationParams& activation = {.kind = Activation::Relu}) {
-  return {.conv = conv,
-          .activation = activation,
-          .conv_name = fmt::format("conv{}", number),
-          .norm_name = fmt::format("bn{}", number)};
-}
 
 Conv2dOptions stem_conv(const ResNetConfig& config) {
   return config.small_input ? same_conv(config.in_channels, config.width, 3)
@@ -27,13 +22,13 @@ Conv2dOptions stem_conv(const ResNetConfig& config) {
 
 ResidualBlock::ResidualBlock(const Options& o)
     : options_(o),
-      first_(named(1, o.bottleneck ? same_conv(o.in_channels, o.width, 1)
-                                   : same_conv(o.in_channels, o.width, 3, o.stride))),
-      second_(named(2, same_conv(o.width, o.width, 3, o.bottleneck ? o.stride : 1))) {
+      first_(numbered_pair(1, o.bottleneck ? same_conv(o.in_channels, o.width, 1)
+                                           : same_conv(o.in_channels, o.width, 3, o.stride))),
+      second_(numbered_pair(2, same_conv(o.width, o.width, 3, o.bottleneck ? o.stride : 1))) {
   register_inline(&first_);
   register_inline(&second_);
   if (o.bottleneck) {
-    third_.emplace(named(3, same_conv(o.width, o.out_channels(), 1)));
+    third_.emplace(numbered_pair(3, same_conv(o.width, o.out_channels(), 1)));
     register_inline(&*third_);
   }
   if (o.stride != 1 || o.in_channels != o.out_channels()) {
@@ -56,7 +51,7 @@ std::string ResidualBlock::describe() const {
 
 ResNet::ResNet(const ResNetConfig& config)
     : config_(config),
-      stem_(named(1, stem_conv(config))),
+      stem_(numbered_pair(1, stem_conv(config))),
       pool_({.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}}),
       fc_({.in_features = (config.bottleneck ? 32 : 8) * config.width, .out_features = config.classes}) {
   register_inline(&stem_);
@@ -77,7 +72,8 @@ ResNet::ResNet(const ResNetConfig& config)
   register_module("fc", &fc_);
 }
 
-Tensor ResNet::forward(const Tensor& x) {          // (N, 3, 224, 224)
+Tensor ResNet::forward(const Tensor& x) {  // (N, 3, 224, 224)
+  check_images(*this, x, config_.in_channels, 1);
   Tensor y = stem_(x);                             // (N, 64, 112, 112)
   if (!config_.small_input) y = pool_(y);          // (N, 64, 56, 56)
   for (Sequential& stage : stages_) y = stage(y);  // (N, 64, 56, 56) ... (N, 512 or 2048, 7, 7)
@@ -107,12 +103,7 @@ std::vector<ZooModel> resnet_models() {
                       .paper = "He et al., 2016",
                       .parameters = row.parameters,
                       .multiply_adds = row.multiply_adds,
-                      .make = [config = row.config](std::int64_t classes, std::int64_t channels) {
-                        ResNetConfig changed = config;
-                        changed.classes = classes;
-                        changed.in_channels = channels;
-                        return std::make_unique<ResNet>(changed);
-                      }});
+                      .make = configured<ResNet>(row.config)});
   }
   return models;
 }

@@ -52,7 +52,8 @@ class ResidualBlock : public Module {
   std::optional<ConvBnAct> third_, shortcut_;
 };
 
-/// Images (N, in_channels, H, W) -> logits (N, classes); H and W from 33 on (small_input: any).
+/// Images (N, in_channels, H, W) -> logits (N, classes); any H and W, though training needs more
+/// than one value per channel in the last stage, whose map is H / 32 by W / 32 (small_input: H / 8 by W / 8).
 class ResNet : public Module {
  public:
   explicit ResNet(const ResNetConfig& config = {});

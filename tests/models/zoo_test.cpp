@@ -5,6 +5,7 @@
 #include <set>
 
 #include "dlcuda/core/error.h"
+#include "dlcuda/layers/init.h"
 
 namespace dlcuda {
 namespace {
@@ -21,6 +22,7 @@ TEST(Zoo, NamesAreUniqueAndFound) {
 
 TEST(Zoo, ParameterCounts) {
   for (const ZooModel& model : zoo()) {
+    const init::Uninitialized no_values;
     EXPECT_EQ(model.make(model.classes, model.input.channels)->parameter_count(), model.parameters)
         << model.name;
   }

@@ -38,6 +38,12 @@ def channel_dropout(x, p):
     return [dropped(x[0], p, mask.reshape([n, c] + [1] * (x[0].dim() - 2)))]
 
 
+def sample_dropout(x, p):
+    n = x[0].shape[0]
+    mask = keep(n, p, p["seed"], p["ordinal"], p["step"])
+    return [dropped(x[0], p, mask.reshape([n] + [1] * (x[0].dim() - 1)))]
+
+
 def drop_case(x, probability=0.5, seed=7, ordinal=0, step=0):
     return case([x], p=probability, seed=seed, ordinal=ordinal, step=step)
 
@@ -52,4 +58,10 @@ op("channel_dropout", channel_dropout,
    [drop_case(tensor(1, 1)), drop_case(tensor(3, 5), 0.3), drop_case(image(2, 3, 4, 5), step=2), drop_case(image(0, 3, 2, 2)), drop_case(image(2, 33, 1, 3), 0.9),
     drop_case(image(2, 6, 3, 3), 0.0), drop_case(image(2, 6, 3, 3), 1.0), drop_case(tensor(4, 300), 0.25, ordinal=9), drop_case(image(2, 37, 13, 11), 0.4)],
    lambda rng: drop_case(image(rng.randint(1, 4), rng.randint(1, 9), rng.randint(1, 4), rng.randint(1, 4)), rng.choice([0.1, 0.5, 0.75]), rng.randrange(2**62),
+                         rng.randint(0, 9), rng.randint(0, 9)))
+
+op("sample_dropout", sample_dropout,
+   [drop_case(tensor(1)), drop_case(tensor(7), 0.3), drop_case(tensor(0, 3)), drop_case(image(5, 3, 4, 5), step=2), drop_case(image(31, 2, 1, 3), 0.9),
+    drop_case(image(4, 3, 3, 3), 0.0), drop_case(image(4, 3, 3, 3), 1.0), drop_case(tensor(300, 5), 0.25, ordinal=9), drop_case(image(9, 37, 13, 11), 0.4)],
+   lambda rng: drop_case(image(rng.randint(1, 9), rng.randint(1, 9), rng.randint(1, 4), rng.randint(1, 4)), rng.choice([0.1, 0.5, 0.75]), rng.randrange(2**62),
                          rng.randint(0, 9), rng.randint(0, 9)))
