@@ -7,6 +7,7 @@
 #include "dlcuda/models/lenet5/lenet5.h"
 #include "dlcuda/models/resnet/resnet.h"
 #include "dlcuda/models/unet/unet.h"
+#include "dlcuda/models/yolov2/yolov2.h"
 
 namespace dlcuda {
 namespace {
@@ -14,7 +15,7 @@ namespace {
 /// Every folder adds its own.
 std::vector<ZooModel> all_models() {
   std::vector<ZooModel> all;
-  for (const auto& models : {lenet5_models(), resnet_models(), unet_models()}) {
+  for (const auto& models : {lenet5_models(), resnet_models(), unet_models(), yolo_models()}) {
     all.insert(all.end(), models.begin(), models.end());
   }
   return all;
