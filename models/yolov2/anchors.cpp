@@ -36,7 +36,7 @@ std::pair<std::size_t, double> best_fit(const std::vector<BoxSize>& anchors, con
 }
 
 std::vector<BoxSize> first_anchors(std::span<const BoxSize> sizes, std::size_t count, std::uint64_t seed) {
-  RandomStream random(seed, 0, 0);
+  RandomStream random(random_key(seed, RandomDomain::Clustering), 0, 0);
   std::vector<BoxSize> anchors{sizes[std::size_t(random.below(sizes.size()))]};
   std::vector<double> until(sizes.size());  // running sums of the weights
   while (anchors.size() < count) {
