@@ -1,10 +1,7 @@
 #include "dlcuda/models/yolov2/darknet_weights.h"
 
 #include <algorithm>
-#include <bit>
-#include <cstring>
 #include <functional>
-#include <limits>
 #include <map>
 #include <string>
 #include <vector>
@@ -17,25 +14,10 @@
 namespace dlcuda {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "the files are little-endian");
-
-constexpr std::uint64_t kVersionBytes = 12;
-constexpr std::uint64_t kMostHeaderBytes = 20;
-
-/// Darknet takes larger numbers for something else: files with transposed matrices.
-constexpr std::int32_t kVersionEnd = 1000;
-
-bool is_version(const DarknetHeader& header) {
-  return header.major >= 0 && header.major < kVersionEnd && header.minor >= 0 && header.minor < kVersionEnd;
-}
-
-bool has_wide_count(const DarknetHeader& header) { return header.major * 10 + header.minor >= 2; }
-
 /// A convolution and where the file has its numbers.
 struct Convolution {
-  std::string name;
+  DarknetSection section;
   std::vector<Tensor> tensors;  // handles to the module's own, in the order of the file
-  std::uint64_t bytes = 0;
 };
 
 std::string after_last_dot(const std::string& name) { return name.substr(name.rfind('.') + 1); }
@@ -60,7 +42,7 @@ std::vector<Convolution> convolutions_of(const Module& module, std::optional<std
     const auto& [name, weight] = parameters[next++];
     if (weight.rank() != 4) refuse(name, "is no weight of a convolution");
     const std::int64_t out = weight.size(0);
-    Convolution one{.name = name.substr(0, name.rfind('.')), .tensors = {}};
+    Convolution one{.section = {.name = name.substr(0, name.rfind('.'))}, .tensors = {}};
     if (next < parameters.size() && after_last_dot(parameters[next].first) == "bias") {
       one.tensors = {take(name, "bias", out).second, weight};
     } else {
@@ -72,7 +54,7 @@ std::vector<Convolution> convolutions_of(const Module& module, std::optional<std
     }
     for (const Tensor& tensor : one.tensors) {
       if (tensor.dtype() != DType::F32) refuse(name, "is not f32; cast the module first");
-      one.bytes += tensor.nbytes();
+      one.section.bytes += tensor.nbytes();
     }
     result.push_back(std::move(one));
   }
@@ -82,43 +64,20 @@ std::vector<Convolution> convolutions_of(const Module& module, std::optional<std
   return result;
 }
 
-/// Where a file of the wrong size goes wrong.
-void check_size(const std::vector<Convolution>& convolutions, const DarknetHeader& header,
-                std::uint64_t file_size, std::string_view source, const Module& module) {
-  std::uint64_t expected = header.bytes(), complete_end = expected;
-  std::size_t complete = 0;
-  for (const Convolution& one : convolutions) {
-    expected += one.bytes;
-    if (expected <= file_size) {
-      complete_end = expected;
-      ++complete;
-    }
-  }
-  if (file_size == expected) return;
-  const std::string where =
-      complete < convolutions.size()
-          ? fmt::format(
-                "it holds the first {} of {} convolutions, and {} of the {} bytes of {} from offset {} on",
-                complete, convolutions.size(), file_size - complete_end, convolutions[complete].bytes,
-                convolutions[complete].name, complete_end)
-          : fmt::format("{} bytes are left over from offset {} on", file_size - expected, expected);
-  DLCUDA_THROW(FormatError,
-               "{}: expected {} bytes for {} ({} convolutions after a header of {} bytes), got {}: {}; is it "
-               "another model, or one for other classes?",
-               source, expected, module.describe(), convolutions.size(), header.bytes(), file_size, where);
-}
-
 /// Fills all the bytes from an offset on.
 using Read = std::function<void(std::uint64_t offset, std::span<std::byte> bytes)>;
 
 DarknetHeader load(const Read& read, std::uint64_t file_size, std::string_view source, Module& module,
                    std::optional<std::int64_t> count) {
-  std::byte first[kMostHeaderBytes];
-  const std::span head = std::span(first).first(std::size_t(std::min(file_size, kMostHeaderBytes)));
+  std::byte first[20];
+  const std::span head =
+      std::span(first).first(std::size_t(std::min<std::uint64_t>(file_size, sizeof first)));
   read(0, head);
   const DarknetHeader header = parse_darknet_header(head, file_size, source);
   const std::vector<Convolution> convolutions = convolutions_of(module, count);
-  check_size(convolutions, header, file_size, source, module);
+  std::vector<DarknetSection> sections;
+  for (const Convolution& one : convolutions) sections.push_back(one.section);
+  check_darknet_size(header, sections, file_size, source, module.describe());
 
   // All that can fail comes before the first value is changed.
   const autograd::NoGrad no_grad;
@@ -137,36 +96,6 @@ DarknetHeader load(const Read& read, std::uint64_t file_size, std::string_view s
 }
 
 }  // namespace
-
-std::uint64_t DarknetHeader::bytes() const {
-  return kVersionBytes + (has_wide_count(*this) ? sizeof(std::uint64_t) : sizeof(std::uint32_t));
-}
-
-DarknetHeader parse_darknet_header(std::span<const std::byte> bytes, std::uint64_t file_size,
-                                   std::string_view source) {
-  const auto check_length = [&](std::uint64_t expected) {
-    const std::uint64_t length = std::min<std::uint64_t>(bytes.size(), file_size);
-    DLCUDA_CHECK(length >= expected, FormatError,
-                 "{}: offset {}: the file ends within the header of Darknet's weights; expected {} bytes",
-                 source, length, expected);
-  };
-  check_length(kVersionBytes);
-  DarknetHeader header;
-  std::int32_t version[3];
-  std::memcpy(version, bytes.data(), kVersionBytes);
-  header.major = version[0];
-  header.minor = version[1];
-  header.revision = version[2];
-  DLCUDA_CHECK(
-      is_version(header), FormatError,
-      "{}: offset 0: expected the version of Darknet's weights (0.1.0, 0.2.0), got {}.{}.{}; it is no "
-      "such file",
-      source, header.major, header.minor, header.revision);
-  check_length(header.bytes());
-  // The count is the low half of a u64 on this machine.
-  std::memcpy(&header.seen, bytes.data() + kVersionBytes, std::size_t(header.bytes() - kVersionBytes));
-  return header;
-}
 
 DarknetHeader load_darknet_weights(const std::filesystem::path& path, Module& module,
                                    std::optional<std::int64_t> count) {
@@ -191,26 +120,16 @@ DarknetHeader load_darknet_weights(std::span<const std::byte> file, std::string_
 std::uint64_t darknet_weights_bytes(const Module& module, const DarknetHeader& header,
                                     std::optional<std::int64_t> count) {
   std::uint64_t bytes = header.bytes();
-  for (const Convolution& one : convolutions_of(module, count)) bytes += one.bytes;
+  for (const Convolution& one : convolutions_of(module, count)) bytes += one.section.bytes;
   return bytes;
 }
 
 void save_darknet_weights(const std::filesystem::path& path, const Module& module,
                           const DarknetHeader& header, std::optional<std::int64_t> count) {
-  DLCUDA_CHECK(is_version(header), ArgumentError,
-               "Darknet weights: major and minor version must be from 0 to {}, got {}.{}", kVersionEnd - 1,
-               header.major, header.minor);
-  DLCUDA_CHECK(has_wide_count(header) || header.seen <= std::numeric_limits<std::uint32_t>::max(),
-               ArgumentError,
-               "Darknet weights: version {}.{} counts pictures with 32 bits, got {}; take version 0.2",
-               header.major, header.minor, header.seen);
+  const std::vector<std::byte> head = format_darknet_header(header);
   const std::vector<Convolution> convolutions = convolutions_of(module, count);
   AtomicFile file(path);
-  std::byte head[kMostHeaderBytes];
-  const std::int32_t version[3] = {header.major, header.minor, header.revision};
-  std::memcpy(head, version, kVersionBytes);
-  std::memcpy(head + kVersionBytes, &header.seen, sizeof header.seen);
-  file.write(std::span<const std::byte>(head, std::size_t(header.bytes())));
+  file.write(head);
   std::vector<std::byte> values;
   for (const Convolution& one : convolutions) {
     for (const Tensor& tensor : one.tensors) {

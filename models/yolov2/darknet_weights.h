@@ -1,12 +1,4 @@
-// Darknet's `.weights` files, read and written.
-//
-//   header     i32 major, minor, revision; pictures seen: u32 before version 0.2, u64 from then on
-//   the rest   for each convolution, in f32: biases (or the norm's beta), and with a batch norm gamma,
-//   running
-//              mean, running variance; then the weights (O, I, KH, KW)
-//
-// All little-endian. Nothing says which network a file belongs to: its size must be that of the module
-// exactly.
+// Darknet's `.weights` files (darknet_file.h), read into modules and written from them.
 #pragma once
 
 #include <cstddef>
@@ -18,23 +10,9 @@
 
 #include "dlcuda/core/macros.h"
 #include "dlcuda/layers/module.h"
+#include "dlcuda/models/yolov2/darknet_file.h"
 
 namespace dlcuda DLCUDA_API {
-
-struct DarknetHeader {
-  std::int32_t major = 0, minor = 2, revision = 0;
-  std::uint64_t seen = 0;  ///< pictures that the network was trained with
-
-  /// 16 or 20, by the version.
-  std::uint64_t bytes() const;
-  bool operator==(const DarknetHeader&) const = default;
-};
-
-/// The header of a file of `file_size` bytes that begins with `bytes` (at least 20, or the whole file).
-/// Throws FormatError, in which `source` is the name of the file, for a file that is too short and for a
-/// version that Darknet never had.
-DarknetHeader parse_darknet_header(std::span<const std::byte> bytes, std::uint64_t file_size,
-                                   std::string_view source);
 
 /// Reads weights into the convolutions of a module, in order of registration: f32, each with a bias or
 /// followed by a batch norm; `count`: only into the first ones, which the file must hold then (a backbone
