@@ -54,9 +54,9 @@ std::vector<std::vector<Detection>> read_detections(const DetectionTensors& tens
   std::vector<std::vector<Detection>> pictures(counts.size());
   for (std::size_t n = 0; n < counts.size(); ++n) {
     for (std::size_t i = n * most; i < n * most + std::size_t(counts[n]); ++i) {
-      Detection one{.label = labels[i], .score = scores[i]};
-      for (std::size_t j = 0; j < 4; ++j) one.box[j] = std::clamp(boxes[4 * i + j], 0.0f, 1.0f);
-      pictures[n].push_back(one);
+      const auto corner = [&](std::size_t j) { return std::clamp(boxes[4 * i + j], 0.0f, 1.0f); };
+      pictures[n].push_back(
+          {.box = {corner(0), corner(1), corner(2), corner(3), labels[i]}, .score = scores[i]});
     }
   }
   return pictures;

@@ -1,12 +1,12 @@
 // From raw predictions of YOLOv2 to boxes, classes and scores.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <vector>
 
 #include "dlcuda/core/macros.h"
 #include "dlcuda/core/tensor.h"
+#include "dlcuda/train/average_precision.h"
 
 namespace dlcuda DLCUDA_API {
 
@@ -29,13 +29,7 @@ struct DetectionTensors {
 DetectionTensors detect(const Tensor& raw, const Tensor& anchors, std::int64_t classes,
                         const DetectionParams& params = {});
 
-struct Detection {
-  std::array<float, 4> box{};  ///< x1, y1, x2, y2 in parts of the picture, cut off at its borders
-  std::int64_t label = 0;
-  float score = 0;
-};
-
-/// For each picture its detections; waits for the device.
+/// For each picture its detections, cut off at its borders; waits for the device.
 std::vector<std::vector<Detection>> read_detections(const DetectionTensors& tensors);
 
 }  // namespace dlcuda

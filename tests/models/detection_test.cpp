@@ -44,15 +44,15 @@ TEST(Detection, BoxesClassesAndScores) {
       ASSERT_EQ(found.size(), 3u);
       EXPECT_TRUE(found[0].empty());
       ASSERT_EQ(found[1].size(), 1u);
-      EXPECT_EQ(found[1][0].label, 1);
+      EXPECT_EQ(found[1][0].box.label, 1);
       EXPECT_NEAR(found[1][0].score, 0.75f, 2e-3);
-      EXPECT_EQ(found[1][0].box, (std::array{0.5f, 0.0f, 1.0f, 1.0f}));
+      EXPECT_EQ(found[1][0].box, (LabelledBox{0.5f, 0.0f, 1.0f, 1.0f, 1}));
       ASSERT_EQ(found[2].size(), 2u);
-      EXPECT_EQ(found[2][0].label, 0);
+      EXPECT_EQ(found[2][0].box.label, 0);
       EXPECT_NEAR(found[2][0].score, 0.75f, 2e-3);
-      EXPECT_EQ(found[2][0].box, (std::array{0.5f, 0.0f, 1.0f, 1.0f}));
+      EXPECT_EQ(found[2][0].box, (LabelledBox{0.5f, 0.0f, 1.0f, 1.0f, 0}));
       EXPECT_NEAR(found[2][1].score, 0.5f, 2e-3);
-      EXPECT_EQ(found[2][1].box, (std::array{0.0f, 0.0f, 0.5f, 1.0f}));
+      EXPECT_EQ(found[2][1].box, (LabelledBox{0.0f, 0.0f, 0.5f, 1.0f, 0}));
     }
   }
 }
@@ -74,8 +74,8 @@ TEST(Detection, BoxesOfOneClassSuppressEachOtherAndThoseOfOthersDoNot) {
   ASSERT_EQ(found[0].size(), 1u);
   EXPECT_NEAR(found[0][0].score, 1 / (1 + std::exp(-4.0f)), 1e-5);
   ASSERT_EQ(found[1].size(), 2u);
-  EXPECT_EQ(found[1][0].label, 0);
-  EXPECT_EQ(found[1][1].label, 1);
+  EXPECT_EQ(found[1][0].box.label, 0);
+  EXPECT_EQ(found[1][1].box.label, 1);
   EXPECT_EQ(read_detections(detect(raw_tensor({different}), anchor, 2, {.score = 0.97}))[0].size(), 1u);
   EXPECT_EQ(read_detections(detect(raw_tensor({different}), anchor, 2, {.most = 1}))[0].size(), 1u);
 }
