@@ -62,8 +62,10 @@ void report_label_fault(Device device) {
 }
 
 void throw_label_fault(const LabelFault& fault) {
-  DLCUDA_THROW(ArgumentError, "cross_entropy: the label of row {} is {}, expected 0 to {} ({} classes)",
-               fault.row, fault.label, fault.classes - 1, fault.classes);
+  const bool boxes = fault.source == LabelFault::kYoloLoss;
+  DLCUDA_THROW(ArgumentError, "{}: the label of {} {} is {}, expected {}0 to {} ({} classes)",
+               boxes ? "yolo_loss" : "cross_entropy", boxes ? "box" : "row", fault.row, fault.label,
+               boxes ? "-1 for none, or " : "", fault.classes - 1, fault.classes);
 }
 
 }  // namespace dlcuda

@@ -10,8 +10,11 @@
 namespace dlcuda {
 
 struct LabelFault {
+  enum Source : std::int64_t { kCrossEntropy, kYoloLoss };
+
   std::int64_t classes;  ///< how many there are; 0: no fault
   std::int64_t row, label;
+  Source source;
 };
 
 /// Two notes with the same contents; the first one stands until it was reported.

@@ -42,6 +42,7 @@ enum class RandomDomain : std::uint64_t {
   Shuffle = 0x3C79AC492BA7B653u,
   Augmentation = 0xD1B54A32D192ED03u,
   GeneratedData = 0x8CB92BA72F3D8DD7u,
+  Clustering = 0xA24BAED4963EE407u,
 };
 
 constexpr std::uint64_t random_key(std::uint64_t seed, RandomDomain domain) {

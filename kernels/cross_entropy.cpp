@@ -47,7 +47,7 @@ void check_label_values(const TensorView& labels, std::int64_t classes,
   const auto* label = labels.as<const std::int64_t>();
   for (std::int64_t row = 0; row < labels.numel(); ++row) {
     if ((label[row] >= 0 && label[row] < classes) || label[row] == ignore_index) continue;
-    throw_label_fault({classes, row, label[row]});
+    throw_label_fault({classes, row, label[row], LabelFault::kCrossEntropy});
   }
 }
 

@@ -25,6 +25,7 @@
 #include "dlcuda/kernels/softmax.h"
 #include "dlcuda/kernels/update.h"
 #include "dlcuda/kernels/yolo.h"
+#include "dlcuda/kernels/yolo_loss.h"
 
 namespace dlcuda::kernels::cuda {
 namespace {
@@ -133,5 +134,9 @@ void rmsprop_update(std::span<const UpdateTensors>, View, const RmsPropParams&) 
 void adam_update(std::span<const UpdateTensors>, View, View, const AdamParams&) { refuse("adam_update"); }
 void confusion_metrics(View, View, View, View, View) { refuse("confusion_metrics"); }
 void yolo_decode(View, View, View, View, View) { refuse("yolo_decode"); }
+void yolo_loss_forward(const YoloLossViews&, View, View, const YoloLossParams&) { refuse("yolo_loss"); }
+void yolo_loss_backward(View, const YoloLossViews&, View, const YoloLossParams&) {
+  refuse("yolo_loss_backward");
+}
 
 }  // namespace dlcuda::kernels::cuda

@@ -15,6 +15,7 @@
 #include "dlcuda/models/resnet/resnet.h"
 #include "dlcuda/models/unet/unet.h"
 #include "dlcuda/models/vgg/vgg.h"
+#include "dlcuda/models/yolov2/yolov2.h"
 
 namespace dlcuda {
 namespace {
@@ -22,10 +23,10 @@ namespace {
 /// Every folder adds its own.
 std::vector<ZooModel> all_models() {
   std::vector<ZooModel> all;
-  for (const auto& models : {lenet5_models(), alexnet_models(), vgg_models(), googlenet_models(),
-                             resnet_models(), cifar_resnet_models(), course_resnet_models(),
-                             mobilenet_v1_models(), mobilenet_v2_models(), efficientnet_models(),
-                             unet_models()}) {
+  for (const auto& models :
+       {lenet5_models(), alexnet_models(), vgg_models(), googlenet_models(), resnet_models(),
+        cifar_resnet_models(), course_resnet_models(), mobilenet_v1_models(), mobilenet_v2_models(),
+        efficientnet_models(), unet_models(), yolo_models()}) {
     all.insert(all.end(), models.begin(), models.end());
   }
   return all;

@@ -35,6 +35,9 @@ class MemoryPool {
 class MemoryPoolScope {
  public:
   MemoryPoolScope(const MemoryPool& pool, Stream stream) noexcept;
+  /// What this thread allocates comes from no pool: for what it keeps beyond the step that is being recorded.
+  /// In the pool it could lie where the step has had something else before, and would spoil that in replays.
+  MemoryPoolScope() noexcept;
   ~MemoryPoolScope();
   MemoryPoolScope(const MemoryPoolScope&) = delete;
   MemoryPoolScope& operator=(const MemoryPoolScope&) = delete;

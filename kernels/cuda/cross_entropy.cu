@@ -124,7 +124,7 @@ __global__ void totals_kernel(Rows<T> rows, const Partial* partial, std::int64_t
   if (loss != nullptr) *loss = sum / divisor;
   if (first_bad != kNoChunk && fault->classes == 0) {
     const std::int64_t row = partial[first_bad].bad_row;
-    *fault = *fault_on_host = {rows.classes, row, rows.labels[row]};
+    *fault = *fault_on_host = {rows.classes, row, rows.labels[row], LabelFault::kCrossEntropy};
   }
 }
 

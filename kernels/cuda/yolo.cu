@@ -17,21 +17,20 @@ namespace dlcuda::kernels::cuda {
 namespace {
 
 template <typename T>
-__global__ void decode_kernel(TensorView raw, const float* anchors, std::int64_t each, std::int64_t classes,
-                              T* boxes, T* objectness, T* probabilities) {
-  const std::int64_t height = raw.shape[2], width = raw.shape[3], k = height * width * each;
-  const std::int64_t step = raw.strides[1];
-  for (std::int64_t i = global_thread(); i < raw.shape[0] * k; i += global_threads()) {
-    const std::int64_t anchor = i % each, column = i / each % width, row = i / each / width % height;
-    const T* in = raw.as<const T>() + i / k * raw.strides[0] + anchor * (5 + classes) * step +
-                  row * raw.strides[2] + column * raw.strides[3];
-    const functors::YoloCell<float> cell{
-        row, column, height, width, anchors[2 * anchor], anchors[2 * anchor + 1]};
-    const functors::Box<float> box = cell.box(in, step);
+__global__ void decode_kernel(functors::YoloGrid<float> grid, T* boxes, T* objectness, T* probabilities) {
+  const std::int64_t step = grid.step();
+  for (std::int64_t i = global_thread(); i < grid.count(); i += global_threads()) {
+    const auto at = grid.place(i);
+    const T* in = grid.raw.as<const T>() + grid.offset(grid.raw, at);
+    const functors::Box<float> box = grid.cell(at).box(in, step);
 #pragma unroll
     for (int j = 0; j < 4; ++j) boxes[4 * i + j] = T(box.v[j]);
     objectness[i] = T(functors::sigmoid(static_cast<float>(in[4 * step])));
-    functors::strided_softmax<float>(in + 5 * step, step, classes, probabilities + i * classes);
+    const T* logits = in + 5 * step;
+    const functors::StridedSoftmax<float> softmax(logits, step, grid.classes);
+    for (std::int64_t c = 0; c < grid.classes; ++c) {
+      probabilities[i * grid.classes + c] = T(softmax.probability(static_cast<float>(logits[c * step])));
+    }
   }
 }
 
@@ -40,9 +39,10 @@ __global__ void decode_kernel(TensorView raw, const float* anchors, std::int64_t
 void yolo_decode(const TensorView& raw, const TensorView& anchors, const TensorView& boxes,
                  const TensorView& objectness, const TensorView& probabilities) {
   visit_float("yolo_decode", raw.dtype, [&]<typename T>() {
-    launch("yolo_decode", decode_kernel<T>, grid_for(objectness.numel(), kBlock), kBlock, 0, this_stream(),
-           raw, anchors.as<const float>(), anchors.shape[0], probabilities.shape[2], boxes.as<T>(),
-           objectness.as<T>(), probabilities.as<T>());
+    const functors::YoloGrid<float> grid{raw, anchors.as<const float>(), anchors.shape[0],
+                                         probabilities.shape[2]};
+    launch("yolo_decode", decode_kernel<T>, grid_for(grid.count(), kBlock), kBlock, 0, this_stream(), grid,
+           boxes.as<T>(), objectness.as<T>(), probabilities.as<T>());
   });
 }
 

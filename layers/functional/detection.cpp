@@ -43,4 +43,17 @@ Tensor box_decode(const Tensor& offsets, const Tensor& anchors, const BoxCoding&
                 });
 }
 
+Tensor yolo_loss(const YoloLossInputs& inputs, const YoloLossParams& params) {
+  kernels::YoloLossOutput out = kernels::yolo_loss_forward(inputs, params);
+  if (!any_requires_grad({inputs.raw})) return out.loss;
+  return record(
+      "yolo_loss", std::move(out.loss), {inputs.raw},
+      [raw = Saved(inputs.raw), anchors = Saved(inputs.anchors), labels = Saved(inputs.labels),
+       boxes = Saved(inputs.boxes), seen = Saved(inputs.seen), assignment = Saved(out.assignment),
+       params](const BackwardContext& context) {
+        const YoloLossInputs saved{raw.get(), anchors.get(), labels.get(), boxes.get(), seen.get()};
+        return std::vector{kernels::yolo_loss_backward(context.grad, saved, assignment.get(), params)};
+      });
+}
+
 }  // namespace dlcuda::functional

@@ -2,7 +2,7 @@
 import torch
 import torchvision
 
-from table import NONE, case, image, index, op, tensor
+from table import NONE, case, image, index, op, tensor, values
 
 ROWS = (0, 1, 7, 33, 257, 300, 1000, 9000)
 
@@ -90,6 +90,68 @@ op("yolo_decode", yolo,
    [yolo_case(*s) for s in [(0, 1, 1, 2, 2), (1, 1, 1, 1, 1), (2, 3, 1, 5, 4), (1, 5, 20, 3, 3), (1, 2, 33, 1, 7),
                             (3, 5, 4, 6, 5), (1, 5, 80, 13, 13), (2, 3, 2, 40, 41)]],
    lambda rng: yolo_case(rng.randint(1, 3), rng.randint(1, 5), rng.randint(1, 12), rng.randint(1, 7), rng.randint(1, 7)))
+
+
+def yolo_loss(x, p):
+    raw, anchors, labels, truths, seen = x
+    truths = boxes(truths)
+    n, _, h, w = raw.shape
+    a, m = anchors.shape[0], labels.shape[1]
+    t = raw.reshape(n, a, -1, h, w).permute(0, 3, 4, 1, 2)  # (N, H, W, A, 5 + C)
+    predicted = yolo([raw.detach(), anchors], {"classes": t.shape[-1] - 5})[0].reshape(n, h, w, a, 4)
+    scale = lambda name: p.get(name, {"object": 5.0}.get(name, 1.0))
+    loss = raw.sum() * 0
+    for i in range(n):
+        objects, overlaps = {}, torch.zeros(h, w, a, dtype=raw.dtype)
+        for j in range(m):
+            x1, y1, x2, y2 = truths[i, j].tolist()
+            cx, cy, bw, bh = (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
+            if labels[i, j] < 0 or bw <= 0 or bh <= 0 or not (0 <= cx <= 1 and 0 <= cy <= 1):
+                continue
+            sizes = torch.tensor([bw * w, bh * h], dtype=raw.dtype)
+            both = torch.minimum(anchors, sizes).prod(1)
+            best = (both / (anchors.prod(1) + sizes.prod() - both)).argmax().item()
+            iou = torchvision.ops.box_iou(predicted[i].reshape(-1, 4), truths[i, j:j + 1]).reshape(h, w, a)
+            overlaps = torch.maximum(overlaps, iou)
+            cell = (min(int(cy * h), h - 1), min(int(cx * w), w - 1), best)
+            target = torch.tensor([cx * w - cell[1], cy * h - cell[0], bw * w / anchors[best, 0], bh * h / anchors[best, 1]])
+            objects[cell] = (target, max(2 - bw * bh, 0), iou[cell] if p["overlap_target"] else 1.0, labels[i, j])
+        for cell in [(y, x, k) for y in range(h) for x in range(w) for k in range(a)]:
+            z = t[(i, *cell)]
+            centre, size, so = z[:2].sigmoid(), z[2:4], z[4].sigmoid()
+            if cell in objects:
+                target, part, wanted, label = objects[cell]
+                loss = loss + scale("coordinate") * part / 2 * ((target[:2] - centre).square().sum()
+                                                                + (target[2:].log() - size).square().sum())
+                loss = loss + scale("object") / 2 * (wanted - so) ** 2
+                loss = loss + scale("classification") * torch.nn.functional.cross_entropy(z[5:], label)
+                continue
+            if seen is not None and seen.item() < p["prior_pictures"]:
+                loss = loss + p["prior"] / 2 * ((0.5 - centre).square().sum() + size.square().sum())
+            if overlaps[cell] <= p["threshold"]:
+                loss = loss + scale("no_object") / 2 * so ** 2
+    return [loss / n]
+
+
+def yolo_loss_case(n, a, c, h, w, m, overlap_target=False, seen=NONE, low=-1, threshold=0.6, **params):
+    return case([image(n, a * (5 + c), h, w), tensor(a, 2, low=16, high=200, step=1 / 64, dtype="stat", grad=False),
+                 index(n, m, low=low, high=c - 1),
+                 tensor(n, m, 4, low=1, high=63, step=1 / 64, dtype="stat", grad=False, exact=True), seen],
+                overlap_target=overlap_target, threshold=threshold, prior=0.0625, prior_pictures=100, **params) | {
+                    "numeric": not overlap_target}  # the IoU is a constant of the loss, not for a difference
+
+
+YOUNG, OLD = values([99], dtype="i64", exact=True), values([100], dtype="i64", exact=True)
+op("yolo_loss", yolo_loss,
+   [yolo_loss_case(1, 1, 1, 1, 1, 0), yolo_loss_case(1, 1, 1, 1, 1, 1, low=0), yolo_loss_case(2, 3, 4, 3, 5, 4),
+    yolo_loss_case(2, 3, 4, 3, 5, 4, overlap_target=True), yolo_loss_case(1, 5, 20, 4, 4, 7, seen=YOUNG),
+    yolo_loss_case(1, 5, 20, 4, 4, 7, overlap_target=True, seen=OLD), yolo_loss_case(1, 2, 3, 2, 2, 40, threshold=0.25),
+    yolo_loss_case(3, 2, 3, 5, 3, 6, overlap_target=True, threshold=0.125, object=0.5, no_object=2.0, coordinate=3.0,
+                   classification=0.25, seen=YOUNG),
+    yolo_loss_case(1, 5, 1, 13, 13, 10, overlap_target=True), yolo_loss_case(1, 5, 2, 41, 40, 3, overlap_target=True)],
+   lambda rng: yolo_loss_case(rng.randint(1, 3), rng.randint(1, 4), rng.randint(1, 5), rng.randint(1, 4), rng.randint(1, 4),
+                              rng.randint(0, 6), overlap_target=True, seen=rng.choice([NONE, YOUNG, OLD])),
+   slack=1, because="a gradient through a sigmoid cancels where the prediction is right")
 
 
 def nms(x, p):

@@ -222,6 +222,128 @@ const OpErrors kYoloDecodeErrors(
          "yolo_decode: classes must be at least 1, got 0"},
     });
 
+const Op kYoloLoss("yolo_loss", [](const Inputs& in, const Params& p) {
+  F::YoloLossParams params{.threshold = p.number("threshold"),
+                           .overlap_target = p.flag("overlap_target"),
+                           .prior = p.number("prior"),
+                           .prior_pictures = p.integer("prior_pictures")};
+  params.object = p.get("object", params.object);
+  params.no_object = p.get("no_object", params.no_object);
+  params.coordinate = p.get("coordinate", params.coordinate);
+  params.classification = p.get("classification", params.classification);
+  return Outputs{F::yolo_loss({in[0], in[1], in[2], kernels::boxes_to_corners(in[3]), in[4]}, params)};
+});
+/// What the loss takes, for two classes, two anchors and three boxes; a case replaces one of them.
+F::YoloLossInputs yolo_loss_inputs(Device d) {
+  return {zeros({1, 14, 2, 2}, d), zeros({2, 2}, d), zeros({1, 3}, d, DType::I64), zeros({1, 3, 4}, d)};
+}
+void yolo_loss_with(Device d, Tensor F::YoloLossInputs::*member, const Tensor& replacement,
+                    const F::YoloLossParams& params = {}) {
+  F::YoloLossInputs inputs = yolo_loss_inputs(d);
+  inputs.*member = replacement;
+  // A CUDA device tells of a bad label at the next read, in the same words.
+  F::yolo_loss(inputs, params).item<float>();
+}
+using YoloIn = F::YoloLossInputs;
+const OpErrors kYoloLossErrors(
+    "yolo_loss",
+    {
+        {Aspect::Rank,
+         [](Device d) {
+           yolo_loss_with(d, &YoloIn::raw, zeros({14, 2, 2}, d));
+         },
+         "yolo_loss: raw must have 4 axes, got shape [14, 2, 2]"},
+        {Aspect::Rank, [](Device d) { yolo_loss_with(d, &YoloIn::anchors, zeros({4}, d)); },
+         "yolo_loss: anchors must have 2 axes, got shape [4]"},
+        {Aspect::Rank, [](Device d) { yolo_loss_with(d, &YoloIn::labels, zeros({3}, d, DType::I64)); },
+         "yolo_loss: labels must have 2 axes, got shape [3]"},
+        {Aspect::Rank,
+         [](Device d) {
+           yolo_loss_with(d, &YoloIn::boxes, zeros({3, 4}, d));
+         },
+         "yolo_loss: boxes must have 3 axes, got shape [3, 4]"},
+        {Aspect::Shape,
+         [](Device d) {
+           yolo_loss_with(d, &YoloIn::raw, zeros({1, 10, 2, 2}, d));
+         },
+         "yolo_loss: raw must have 2 x (5 + classes) channels for 2 anchors, got shape [1, 10, 2, 2]"},
+        {Aspect::Shape,
+         [](Device d) {
+           yolo_loss_with(d, &YoloIn::raw, zeros({1, 15, 2, 2}, d));
+         },
+         "yolo_loss: raw must have 2 x (5 + classes) channels for 2 anchors, got shape [1, 15, 2, 2]"},
+        {Aspect::Shape,
+         [](Device d) {
+           F::yolo_loss({zeros({0, 14, 2, 2}, d), zeros({2, 2}, d), zeros({0, 3}, d, DType::I64),
+                         zeros({0, 3, 4}, d)});
+         },
+         "yolo_loss: raw must hold at least one picture, got shape [0, 14, 2, 2]"},
+        {Aspect::Shape,
+         [](Device d) {
+           yolo_loss_with(d, &YoloIn::anchors, zeros({2, 3}, d));
+         },
+         "yolo_loss: anchors must have shape [2, 2], got [2, 3]"},
+        {Aspect::Shape,
+         [](Device d) {
+           yolo_loss_with(d, &YoloIn::anchors, zeros({0, 2}, d));
+         },
+         "yolo_loss: anchors must have at least one row, got shape [0, 2]"},
+        {Aspect::Shape,
+         [](Device d) {
+           yolo_loss_with(d, &YoloIn::labels, zeros({2, 3}, d, DType::I64));
+         },
+         "yolo_loss: labels must have shape [1, 3], got [2, 3]"},
+        {Aspect::Shape,
+         [](Device d) {
+           yolo_loss_with(d, &YoloIn::boxes, zeros({1, 2, 4}, d));
+         },
+         "yolo_loss: boxes must have shape [1, 3, 4], got [1, 2, 4]"},
+        {Aspect::Shape, [](Device d) { yolo_loss_with(d, &YoloIn::seen, zeros({2}, d, DType::I64)); },
+         "yolo_loss: seen must have shape [1], got [2]"},
+        {Aspect::DType,
+         [](Device d) {
+           yolo_loss_with(d, &YoloIn::raw, zeros({1, 14, 2, 2}, d, DType::I32));
+         },
+         "yolo_loss: raw must be floating-point, got i32; cast it first"},
+        {Aspect::DType,
+         [](Device d) {
+           yolo_loss_with(d, &YoloIn::anchors, zeros({2, 2}, d, DType::F16));
+         },
+         "yolo_loss: anchors must be f32, got f16; cast it first"},
+        {Aspect::DType,
+         [](Device d) {
+           yolo_loss_with(d, &YoloIn::labels, zeros({1, 3}, d, DType::I32));
+         },
+         "yolo_loss: labels must be i64, got i32; cast it first"},
+        {Aspect::DType,
+         [](Device d) {
+           yolo_loss_with(d, &YoloIn::boxes, zeros({1, 3, 4}, d, DType::F16));
+         },
+         "yolo_loss: boxes must be f32, got f16; cast it first"},
+        {Aspect::DType, [](Device d) { yolo_loss_with(d, &YoloIn::seen, zeros({1}, d)); },
+         "yolo_loss: seen must be i64, got f32; cast it first"},
+        {Aspect::Device,
+         [](Device d) {
+           yolo_loss_with(d, &YoloIn::anchors, zeros({2, 2}, Device::cpu()));
+         },
+         "yolo_loss: anchors is on cpu, expected cuda:0; move it with to(device)"},
+        {Aspect::Device,
+         [](Device d) {
+           yolo_loss_with(d, &YoloIn::labels, zeros({1, 3}, Device::cpu(), DType::I64));
+         },
+         "yolo_loss: labels is on cpu, expected cuda:0; move it with to(device)"},
+        {Aspect::Argument,
+         [](Device d) {
+           yolo_loss_with(d, &YoloIn::labels,
+                          Tensor::from_values(std::vector<std::int64_t>{1, -1, 2}, Shape{1, 3}, d));
+         },
+         "yolo_loss: the label of box 2 is 2, expected -1 for none, or 0 to 1 (2 classes)"},
+        {Aspect::Argument, [](Device d) { yolo_loss_with(d, &YoloIn::seen, {}, {.no_object = -1}); },
+         "yolo_loss: no_object must not be negative, got -1"},
+        {Aspect::Argument, [](Device d) { yolo_loss_with(d, &YoloIn::seen, {}, {.threshold = 1.5}); },
+         "yolo_loss: threshold must be between 0 and 1, got 1.5"},
+    });
+
 const Op kNms("nms", [](const Inputs& in, const Params& p) {
   auto [indices, count] =
       kernels::nms(kernels::boxes_to_corners(in[0]), in[1], in[2],

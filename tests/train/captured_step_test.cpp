@@ -4,11 +4,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
+#include <thread>
+
 #include "dlcuda/core/autograd.h"
+#include "dlcuda/core/capture.h"
 #include "dlcuda/core/error.h"
 #include "dlcuda/core/memory/caching_allocator.h"
 #include "dlcuda/core/stream.h"
 #include "dlcuda/kernels/arithmetic.h"
+#include "dlcuda/kernels/cpu/scratch.h"
 #include "dlcuda/kernels/random.h"
 #include "dlcuda/models/lenet5/lenet5.h"
 #include "dlcuda/optim/optimizer.h"
@@ -242,6 +247,35 @@ TEST(CapturedStep, ForwardOnly) {
       EXPECT_EQ(logits, (*model)(x).values<float>());
     }
     EXPECT_EQ(infer.counts().replayed, device.is_cuda() ? 3 : 4);
+  }
+}
+
+void spoil_scratch(std::size_t bytes) {
+  const kernels::cpu::Scratch scratch(bytes);
+  std::memset(scratch.data(), 0xff, bytes);
+}
+
+TEST(CapturedStep, ScratchMemoryThatGrewWhileRecordingIsNotTheSteps) {
+  std::vector<std::vector<float>> results;
+  std::thread([&] {  // which has no scratch memory yet
+    constexpr std::int64_t kCount = 100'000;
+    CapturedStep step(Device::cpu(), [&](const std::vector<Tensor>& inputs) {
+      Tensor early = kernels::scale(inputs[0], 2);
+      capture::call(spoil_scratch, std::size_t(256));
+      const Tensor result = kernels::scale(early, 2);
+      early = {};
+      capture::call(spoil_scratch, kCount * sizeof(float));  // grows, and `early` has left room
+      return std::vector{result};
+    });
+    for (const float value : {1.0f, 2.0f, 3.0f}) {
+      const Tensor x = Tensor::from_values(std::vector<float>(std::size_t(kCount), value), {kCount});
+      results.push_back(step({x})[0].values<float>());
+    }
+    EXPECT_EQ(step.counts().replayed, 2);
+  })
+      .join();
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    EXPECT_THAT(results[i], ::testing::Each(4 * float(i + 1)));
   }
 }
 
