@@ -12,7 +12,7 @@ set(DLCUDA_INTERNAL_HEADERS
     "^kernels/(axis_layout|checks|conv2d_checks|conv2d_epilogue)\\.h$" # fmt
     "^kernels/(dispatch|plan_cache|walk)\\.h$"
     "^layers/(recording|state_loader)\\.h$"
-    "^data/(byte_source|digit_shapes)\\.h$"
+    "^data/(byte_source|digit_shapes|glyphs|image_codecs)\\.h$"
     "^train/svg\\.h$"
     "/(cpu|cuda|functors)/" # the two sides of a kernel family, and the maths that they share
 )
