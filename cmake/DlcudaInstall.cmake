@@ -13,7 +13,7 @@ set(DLCUDA_INTERNAL_HEADERS
     "^kernels/(dispatch|plan_cache|walk)\\.h$"
     "^layers/(recording|state_loader)\\.h$"
     "^data/(byte_source|digit_shapes|glyphs|image_codecs)\\.h$"
-    "^train/svg\\.h$"
+    "^train/(planning|svg)\\.h$"
     "/(cpu|cuda|functors)/" # the two sides of a kernel family, and the maths that they share
 )
 

@@ -6,6 +6,7 @@
 #include <new>
 #include <optional>
 
+#include "dlcuda/core/build.h"
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/cuda/runtime.h"
 #include "dlcuda/core/memory/caching_allocator.h"
@@ -54,7 +55,7 @@ struct Run {
 StartReport describe_run(const Run& run, const TrainOptions& options, const Module& model, const Task& task) {
   StartReport report;
   report.model = run.spec.name;
-  report.version = DLCUDA_VERSION;
+  report.version = build_info().version;
   report.dataset = run.data.name;
   report.dataset_detail = run.data.description;
   report.device = to_string(run.choice.device);
@@ -176,7 +177,7 @@ int train_with_smaller_batches(Run& run, TrainOptions options) {
 int run(int argc, const char* const* argv, const ModelSpec& spec) {
   const ProgramInfo program{.name = "train_" + spec.name,
                             .description = spec.description,
-                            .version = DLCUDA_VERSION,
+                            .version = build_info().version,
                             .datasets = dataset_names(),
                             .optimizers = optimizer_names()};
   auto [options, text] = parse_options(argc, argv, spec.defaults, program);
