@@ -13,7 +13,8 @@ set(DLCUDA_INTERNAL_HEADERS
     "^kernels/(dispatch|plan_cache|walk)\\.h$"
     "^layers/(recording|state_loader)\\.h$"
     "^data/(byte_source|digit_shapes|glyphs|image_codecs)\\.h$"
-    "^train/(planning|svg)\\.h$"
+    "^train/(command_line|planning|svg)\\.h$"
+    "^tools/"
     "/(cpu|cuda|functors)/" # the two sides of a kernel family, and the maths that they share
 )
 

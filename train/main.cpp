@@ -22,6 +22,7 @@
 #include "dlcuda/train/model_table.h"
 #include "dlcuda/train/run_folder.h"
 #include "dlcuda/train/trainer.h"
+#include "dlcuda/train/weight_metadata.h"
 
 namespace dlcuda {
 namespace {
@@ -103,6 +104,9 @@ int train(Run& run, const TrainOptions& options) {
   const auto optimizer = make_optimizer(options.optimizer, model->parameters(), options.lr);
 
   run.folder.write_options(run.spec.name, options);
+  run.folder.set_metadata(to_metadata({.input = run.test_images.output_shape(),
+                                       .classes = run.data.train->class_names(),
+                                       .normalization = run.data.normalization}));
   StartReport start = describe_run(run, options, *model, *task);
   start.layers = layers;
   for (TrainObserver* observer : run.observers) observer->on_start(start);
