@@ -1,9 +1,6 @@
 // The `dlcuda` command: what is here, what models are made of and need, what they see in pictures, and files
 // of weights.
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
-#include <exception>
 #include <string>
 #include <vector>
 
@@ -77,14 +74,8 @@ void run(int argc, const char* const* argv) {
 }  // namespace dlcuda::tool
 
 int main(int argc, char** argv) {
-  try {
+  return dlcuda::run_program([&] {
     dlcuda::tool::run(argc, argv);
-    DLCUDA_CHECK(std::fflush(stdout) == 0 && std::ferror(stdout) == 0, dlcuda::Error,
-                 "standard output could not be written to its end: {}", std::strerror(errno));
     return 0;
-  } catch (const std::exception& error) {
-    std::fflush(stdout);
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return dlcuda::exit_code(error);
-  }
+  });
 }

@@ -71,8 +71,7 @@ void run(const Flags& flags) {
 
   const PlannedTraining training = plan(choice, flags, device);
   const MemoryPlan result = plan_memory(training, batch_size);
-  const std::optional<std::int64_t> largest =
-      limit ? std::optional(largest_batch(training, *limit)) : std::nullopt;
+  const std::int64_t largest = limit ? largest_batch(training, *limit) : 0;
   if (flags.json) {
     nlohmann::ordered_json json;
     json["model"] = choice.model.name;
@@ -86,15 +85,17 @@ void run(const Flags& flags) {
     json["activation_bytes"] = result.all.activations;
     json["peak_bytes"] = result.peak;
     json["reserved_bytes"] = result.reserved;
-    if (limit) json["limit_bytes"] = *limit;
-    if (largest) json["largest_batch"] = *largest;
+    if (limit) {
+      json["limit_bytes"] = *limit;
+      json["largest_batch"] = largest;
+    }
     std::puts(json.dump().c_str());
     return;
   }
   fmt::print("{}: training in {} with {} on {}\n", choice.model.name, to_string(precision), flags.optimizer,
              to_string(device));
   fmt::print("{}", to_string(result));
-  if (largest) fmt::print("largest batch within {}: {}\n", format_bytes(*limit), *largest);
+  if (limit) fmt::print("largest batch within {}: {}\n", format_bytes(*limit), largest);
 }
 
 }  // namespace

@@ -243,9 +243,9 @@ int exit_code(const std::exception& error) {
   return 1;
 }
 
-int train_main(int argc, const char* const* argv, const ModelSpec& spec) noexcept {
+int run_program(const std::function<int()>& program) noexcept {
   try {
-    const int code = run(argc, argv, spec);
+    const int code = program();
     DLCUDA_CHECK(std::fflush(stdout) == 0 && std::ferror(stdout) == 0, Error,
                  "standard output could not be written to its end: {}", std::strerror(errno));
     return code;
@@ -254,6 +254,10 @@ int train_main(int argc, const char* const* argv, const ModelSpec& spec) noexcep
     std::fprintf(stderr, "error: %s\n", error.what());
     return exit_code(error);
   }
+}
+
+int train_main(int argc, const char* const* argv, const ModelSpec& spec) noexcept {
+  return run_program([&] { return run(argc, argv, spec); });
 }
 
 }  // namespace dlcuda
