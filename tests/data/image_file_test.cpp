@@ -30,7 +30,7 @@ Image gradient(std::int64_t channels, std::int64_t height, std::int64_t width) {
   for (std::int64_t c = 0; c < channels; ++c) {
     for (std::int64_t y = 0; y < height; ++y) {
       for (std::int64_t x = 0; x < width; ++x) {
-        image.pixels.push_back(std::uint8_t((c == 1 ? 200 - 3 * y : 40 + 2 * x + 2 * y + 20 * c) & 0xff));
+        image.pixels.push_back(std::uint8_t((c == 1 ? 200 - 3 * y : 40 + 2 * x + 2 * y + 10 * c) & 0xff));
       }
     }
   }
@@ -79,7 +79,8 @@ Bytes jpeg(const Image& image, const JpegOptions& options = {}) {
   if (!options.exif.empty()) {
     jpeg_write_marker(&info, JPEG_APP0 + 1, options.exif.data(), unsigned(options.exif.size()));
   }
-  for (Bytes& row : *std::make_unique<std::vector<Bytes>>(interleaved_rows(image))) {
+  std::vector<Bytes> rows = interleaved_rows(image);
+  for (Bytes& row : rows) {
     JSAMPROW pointer = row.data();
     jpeg_write_scanlines(&info, &pointer, 1);
   }
@@ -97,7 +98,8 @@ struct PngOptions {
 };
 
 /// Rows as they are packed in the file.
-Bytes png(std::int64_t height, std::int64_t width, const std::vector<Bytes>& rows, const PngOptions& options) {
+Bytes png(std::int64_t height, std::int64_t width, const std::vector<Bytes>& rows,
+          const PngOptions& options) {
   png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, nullptr);
   png_infop info = png_create_info_struct(png);
   Bytes bytes;
@@ -183,11 +185,13 @@ TEST(ImageFile, PngOfEveryKind) {
   };
   EXPECT_EQ(pixels({1, 2, 3, 250, 100, 0}, {}), planes);
   EXPECT_EQ(pixels({1, 2, 3, 0, 250, 100, 0, 200}, {.color = PNG_COLOR_TYPE_RGB_ALPHA}), planes);
-  EXPECT_EQ(pixels({0x40}, {.depth = 1, .color = PNG_COLOR_TYPE_PALETTE, .palette = {{250, 100, 0}, {1, 2, 3}}}),
-            (std::vector<std::uint8_t>{250, 1, 100, 2, 0, 3}));
+  EXPECT_EQ(
+      pixels({0x40}, {.depth = 1, .color = PNG_COLOR_TYPE_PALETTE, .palette = {{250, 100, 0}, {1, 2, 3}}}),
+      (std::vector<std::uint8_t>{250, 1, 100, 2, 0, 3}));
   // 16 bits: 0x0180 is nearer to 1 than to 2 of 255.
   EXPECT_EQ(pixels({1, 0x80, 2, 2, 3, 3, 250, 250, 100, 100, 0, 0}, {.depth = 16}), planes);
-  EXPECT_EQ(pixels({7, 200}, {.color = PNG_COLOR_TYPE_GRAY}), (std::vector<std::uint8_t>{7, 200, 7, 200, 7, 200}));
+  EXPECT_EQ(pixels({7, 200}, {.color = PNG_COLOR_TYPE_GRAY}),
+            (std::vector<std::uint8_t>{7, 200, 7, 200, 7, 200}));
   EXPECT_EQ(pixels({7, 0, 200, 9}, {.color = PNG_COLOR_TYPE_GRAY_ALPHA}),
             (std::vector<std::uint8_t>{7, 200, 7, 200, 7, 200}));
   EXPECT_EQ(pixels({0xb0}, {.depth = 2, .color = PNG_COLOR_TYPE_GRAY}),
@@ -200,7 +204,8 @@ TEST(ImageFile, InterlacedPng) {
 }
 
 TEST(ImageFile, GreyOfColour) {
-  const Image grey = read_bytes(png(1, 4, {{255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 255, 255}}, {}), {.channels = 1});
+  const Image grey =
+      read_bytes(png(1, 4, {{255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 255, 255}}, {}), {.channels = 1});
   EXPECT_EQ(grey.shape, (ImageShape{1, 1, 4}));
   EXPECT_EQ(grey.pixels, (std::vector<std::uint8_t>{76, 150, 29, 255}));
 }
@@ -242,9 +247,9 @@ TEST(ImageFile, OrientationTurnsThePictureUpright) {
   for (int orientation = 1; orientation <= 8; ++orientation) {
     SCOPED_TRACE(orientation);
     const Corner& corner = corners[std::size_t(orientation - 1)];
-    const Bytes file = jpeg(image, {.from = JCS_GRAYSCALE,
-                                    .stored = JCS_GRAYSCALE,
-                                    .exif = exif(orientation, orientation % 2 == 0)});
+    const Bytes file = jpeg(
+        image,
+        {.from = JCS_GRAYSCALE, .stored = JCS_GRAYSCALE, .exif = exif(orientation, orientation % 2 == 0)});
     const Image upright = read_bytes(file, {.channels = 1, .apply_orientation = true});
     ASSERT_EQ(upright.shape, corner.exchanged ? (ImageShape{1, 16, 32}) : (ImageShape{1, 32, 16}));
     const std::int64_t y = corner.bottom ? upright.shape.height - 3 : 2;
@@ -254,8 +259,7 @@ TEST(ImageFile, OrientationTurnsThePictureUpright) {
   }
   for (const Bytes& nonsense : {exif(9, true), exif(0, false), Bytes{'E', 'x', 'i', 'f', 0, 0, 'I', 'I'},
                                 Bytes{'E', 'x', 'i', 'f', 0, 0, 'I', 'I', 42, 0, 255, 255, 255, 255, 1, 0}}) {
-    const Bytes file =
-        jpeg(image, {.from = JCS_GRAYSCALE, .stored = JCS_GRAYSCALE, .exif = nonsense});
+    const Bytes file = jpeg(image, {.from = JCS_GRAYSCALE, .stored = JCS_GRAYSCALE, .exif = nonsense});
     EXPECT_EQ(read_bytes(file, {.channels = 1, .apply_orientation = true}).shape, image.shape);
   }
 }
@@ -347,7 +351,8 @@ TEST(ImageFile, WhatIsNoPicture) {
   write_text(folder / "empty", "");
   expect_error<FormatError>([&] { read_image(folder / "empty"); }, "empty");
   write_text(folder / "words.jpg", "these are words and no picture");
-  expect_error<FormatError>([&] { read_image(folder / "words.jpg"); }, "words.jpg", "neither a JPEG nor a PNG");
+  expect_error<FormatError>([&] { read_image(folder / "words.jpg"); }, "words.jpg",
+                            "neither a JPEG nor a PNG");
   EXPECT_THROW(read_image(folder / "words.jpg", {.channels = 4}), ArgumentError);
   EXPECT_THROW(write_png(folder / "a.png", Image{{2, 1, 1}, {1, 2}}), ArgumentError);
   EXPECT_THROW(write_png(folder / "a.png", Image{{1, 2, 2}, {1, 2}}), ArgumentError);

@@ -1,0 +1,56 @@
+// Runs the built `dlcuda` as a user would.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "dlcuda/tests/support/file_text.h"
+#include "dlcuda/tests/support/temp_folder.h"
+
+namespace dlcuda::testing {
+
+struct ToolRun {
+  int code = -1;
+  std::string out, err;
+};
+
+inline std::string quoted(const std::string& word) {
+  std::string text = "'";
+  for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return text + "'";
+}
+
+inline ToolRun run_tool(const std::vector<std::string>& arguments) {
+  const TempFolder folder;
+  std::string command = quoted(DLCUDA_TOOL);
+  for (const std::string& argument : arguments) command += " " + quoted(argument);
+  command += " >" + quoted((folder / "out").string()) + " 2>" + quoted((folder / "err").string());
+  const int status = std::system(command.c_str());
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_text(folder / "out"), read_text(folder / "err")};
+}
+
+/// Standard output of a run that must succeed.
+inline std::string output_of(const std::vector<std::string>& arguments) {
+  const ToolRun run = run_tool(arguments);
+  EXPECT_EQ(run.code, 0) << run.err;
+  EXPECT_EQ(run.err, "");
+  return run.out;
+}
+
+/// The exit code, nothing on standard output, and all of the words in the one line on standard error (or
+/// more, where it lists what does not fit).
+inline void expect_refusal(int code, const std::vector<std::string>& arguments,
+                           const std::vector<std::string>& words) {
+  const ToolRun run = run_tool(arguments);
+  EXPECT_EQ(run.code, code) << run.err;
+  EXPECT_EQ(run.out, "");
+  EXPECT_TRUE(run.err.starts_with("error: ")) << run.err;
+  for (const std::string& word : words)
+    EXPECT_NE(run.err.find(word), std::string::npos) << word << "\n" << run.err;
+}
+
+}  // namespace dlcuda::testing
