@@ -14,9 +14,9 @@
 namespace dlcuda DLCUDA_API {
 
 struct WeightMetadata {
-  std::optional<ImageShape> input;             ///< of one picture
-  std::vector<std::string> classes;            ///< their names; empty: not said
-  std::optional<Normalization> normalization;  ///< that the pictures had
+  std::optional<ImageShape> input = {};             ///< of one picture
+  std::vector<std::string> classes = {};            ///< their names; empty: not said
+  std::optional<Normalization> normalization = {};  ///< that the pictures had
 
   bool operator==(const WeightMetadata&) const = default;
 };

@@ -290,7 +290,7 @@ TEST(ImageFile, FlippedBitsGiveAPictureOrAnError) {
   int refused = 0, read = 0;
   for (const auto& [name, bytes] : good_files()) {
     SCOPED_TRACE(name);
-    for (int round = 0; round < 150; ++round) {
+    for (int round = 0; round < 60; ++round) {
       Bytes flipped = bytes;
       for (int flips = 1 + round % 3; flips > 0; --flips) {
         flipped[random() % flipped.size()] ^= static_cast<unsigned char>(1u << random() % 8);
@@ -305,7 +305,7 @@ TEST(ImageFile, FlippedBitsGiveAPictureOrAnError) {
       }
     }
   }
-  EXPECT_GT(refused, 100);
+  EXPECT_GT(refused, 40);
   EXPECT_GT(read, 0) << "JPEG has no checksums";
 }
 

@@ -15,7 +15,7 @@ TEST(ModelSizes, AreThoseThatTheWeightsWereMadeFor) {
   for (const char* name : {"lenet5", "resnet18"}) {
     SCOPED_TRACE(name);
     const ZooModel& model = find_model(name);
-    for (const ModelSizes& sizes : {ModelSizes{7, 1}, {1, 3}, {2000, 4}}) {
+    for (const ModelSizes& sizes : {ModelSizes{7, 1}, {12, 4}}) {
       EXPECT_EQ(find_sizes(model, shapes(*model.make(sizes.classes, sizes.channels))), sizes);
     }
   }

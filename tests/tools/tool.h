@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "dlcuda/tests/support/file_text.h"
@@ -18,17 +19,23 @@ struct ToolRun {
   std::string out, err;
 };
 
-inline std::string quoted(const std::string& word) {
+/// As one word of a shell's command line.
+inline std::string quoted(std::string_view word) {
   std::string text = "'";
-  for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return text + "'";
+  for (const char c : word) {
+    if (c == '\'') text.append("'\\'");
+    text.push_back(c);
+  }
+  text.push_back('\'');
+  return text;
 }
 
 inline ToolRun run_tool(const std::vector<std::string>& arguments) {
   const TempFolder folder;
   std::string command = quoted(DLCUDA_TOOL);
-  for (const std::string& argument : arguments) command += " " + quoted(argument);
-  command += " >" + quoted((folder / "out").string()) + " 2>" + quoted((folder / "err").string());
+  for (const std::string& argument : arguments) command.append(" ").append(quoted(argument));
+  command.append(" >").append(quoted((folder / "out").string()));
+  command.append(" 2>").append(quoted((folder / "err").string()));
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_text(folder / "out"), read_text(folder / "err")};
 }
