@@ -6,7 +6,10 @@
 #include "dlcuda/core/memory/stats.h"
 #include "dlcuda/core/safetensors.h"
 #include "dlcuda/kernels/copy.h"
+#include "dlcuda/layers/blocks.h"
+#include "dlcuda/layers/weights.h"
 #include "dlcuda/tools/command.h"
+#include "dlcuda/tools/loaded_model.h"
 #include "dlcuda/train/command_line.h"
 #include "dlcuda/train/console.h"
 
@@ -68,6 +71,18 @@ void cast(const CastFlags& flags) {
              format_bytes(before));
 }
 
+struct FoldFlags {
+  std::string model, file, out;
+};
+
+void fold(const FoldFlags& flags) {
+  LoadedModel loaded = load_model(find_model(flags.model), flags.file);
+  const std::int64_t folded = fold_batch_norm(*loaded.module);
+  DLCUDA_CHECK(folded > 0, FormatError, "{}: there is no batch norm to fold", flags.file);
+  save_weights(*loaded.module, flags.out, loaded.metadata);
+  fmt::print("{}: {} batch norms are part of their convolutions now\n", flags.out, folded);
+}
+
 Command add_list(CLI::App& parent) {
   CLI::App* const app = parent.add_subcommand("list", "names, dtypes and shapes in a safetensors file");
   const auto flags = std::make_shared<ListFlags>();
@@ -85,11 +100,23 @@ Command add_cast(CLI::App& parent) {
   return {app, [flags] { cast(*flags); }};
 }
 
+Command add_fold(CLI::App& parent) {
+  CLI::App* const app =
+      parent.add_subcommand("fold", "batch norms made part of their convolutions, for inference");
+  const auto flags = std::make_shared<FoldFlags>();
+  app->add_option("MODEL", flags->model, "a model's name; `dlcuda info` lists them")
+      ->type_name("")
+      ->required();
+  app->add_option("FILE", flags->file, "safetensors file")->type_name("")->required();
+  app->add_option("OUT", flags->out, "the file to write")->type_name("")->required();
+  return {app, [flags] { fold(*flags); }};
+}
+
 }  // namespace
 
 std::vector<Command> add_convert(CLI::App& parent) {
   CLI::App* const app = parent.add_subcommand("convert", "looks into files of weights and converts them");
-  return {add_list(*app), add_cast(*app)};
+  return {add_list(*app), add_cast(*app), add_fold(*app)};
 }
 
 }  // namespace dlcuda::tool

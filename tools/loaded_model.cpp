@@ -6,31 +6,23 @@
 
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/safetensors.h"
-#include "dlcuda/kernels/copy.h"
+#include "dlcuda/layers/blocks.h"
+#include "dlcuda/layers/weights.h"
 #include "dlcuda/models/model_sizes.h"
 #include "dlcuda/train/weight_metadata.h"
 
 namespace dlcuda::tool {
 namespace {
 
-/// Floating-point weights become what the model has.
-void load_into(Module& module, const SafetensorsFile& file, const std::string& path) {
-  std::map<std::string, DType> dtypes;
-  for (const auto& [name, tensor] : module.state_dict()) dtypes.emplace(name, tensor.dtype());
-  NamedTensors state;
-  for (const std::string& name : file.names()) {
-    Tensor tensor = file.tensor(name);
-    const auto wanted = dtypes.find(name);
-    if (wanted != dtypes.end() && is_floating_point(tensor.dtype()) && is_floating_point(wanted->second)) {
-      tensor = kernels::cast(tensor, wanted->second);
-    }
-    state.emplace_back(name, std::move(tensor));
+/// Whether the norms of a model were made part of its convolutions before its weights were saved.
+bool is_folded(const Module& module, const SafetensorsFile& file) {
+  bool has_norms = false;
+  for (const auto& [name, tensor] : module.buffers()) {
+    if (!name.ends_with("running_mean")) continue;
+    has_norms = true;
+    if (file.contains(name)) return false;
   }
-  try {
-    module.load_state_dict(state);
-  } catch (const ArgumentError& error) {
-    throw FormatError(path + ": " + error.what());
-  }
+  return has_norms;
 }
 
 /// For pictures of so many channels.
@@ -48,7 +40,8 @@ std::string LoadedModel::class_name(std::int64_t index) const {
   return std::size_t(index) < class_names.size() ? class_names[std::size_t(index)] : std::to_string(index);
 }
 
-LoadedModel load_model(const ZooModel& model, const std::filesystem::path& weights) {
+LoadedModel load_model(const ZooModel& model, const std::filesystem::path& weights,
+                       const LoadOptions& options) {
   const SafetensorsFile file(weights);
   const WeightMetadata metadata = read_metadata(file.metadata(), weights.string());
   std::map<std::string, Shape> shapes;
@@ -60,10 +53,13 @@ LoadedModel load_model(const ZooModel& model, const std::filesystem::path& weigh
                      .classes = sizes.classes,
                      .input = metadata.input.value_or(model.input),
                      .normalization = {},
-                     .class_names = metadata.classes};
+                     .class_names = metadata.classes,
+                     .metadata = file.metadata(),
+                     .report = {}};
   loaded.input.channels = sizes.channels;
   loaded.normalization = fitting(metadata.normalization.value_or(model.normalization), sizes.channels);
-  load_into(*loaded.module, file, weights.string());
+  if (is_folded(*loaded.module, file)) fold_batch_norm(*loaded.module);
+  loaded.report = load_weights(*loaded.module, weights, options);
   loaded.module->eval();
   return loaded;
 }

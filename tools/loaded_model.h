@@ -2,11 +2,13 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "dlcuda/data/transforms.h"
+#include "dlcuda/layers/load_report.h"
 #include "dlcuda/layers/module.h"
 #include "dlcuda/models/zoo.h"
 
@@ -20,14 +22,18 @@ struct LoadedModel {
   Normalization normalization;           ///< for input.channels channels
   std::vector<std::string> class_names;  ///< empty where the file has none
 
+  std::map<std::string, std::string> metadata;  ///< all of it
+  LoadReport report;
+
   /// "7", or the name of class 7.
   std::string class_name(std::int64_t index) const;
 };
 
-/// Classes and channels are those of the weights. What the file's metadata say goes before what the zoo says;
-/// train/weight_metadata.h tells what that may be. Throws FormatError for weights that are not the model's,
-/// IoError.
-LoadedModel load_model(const ZooModel& model, const std::filesystem::path& weights);
+/// Classes and channels are those of the weights; where the file has no batch norms, the model's are folded.
+/// What the file's metadata say goes before what the zoo says; train/weight_metadata.h tells what that may
+/// be. Throws FormatError for weights that are not the model's, IoError.
+LoadedModel load_model(const ZooModel& model, const std::filesystem::path& weights,
+                       const LoadOptions& options = {});
 
 /// One name a line. Throws FormatError for an empty file, IoError.
 std::vector<std::string> read_labels(const std::filesystem::path& path);

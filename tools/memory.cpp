@@ -16,6 +16,7 @@
 #include "dlcuda/tools/command.h"
 #include "dlcuda/tools/model_flags.h"
 #include "dlcuda/train/command_line.h"
+#include "dlcuda/train/options.h"
 
 namespace dlcuda::tool {
 namespace {
@@ -69,7 +70,8 @@ void run(const Flags& flags) {
   const Device device = find_device(flags);
   const auto limit = find_limit(flags, device);
 
-  const PlannedTraining training = plan(choice, flags, device);
+  PlannedTraining training = plan(choice, flags, device);
+  training.dtype = model_dtype(precision);
   const MemoryPlan result = plan_memory(training, batch_size);
   const std::int64_t largest = limit ? largest_batch(training, *limit) : 0;
   if (flags.json) {
@@ -105,7 +107,7 @@ Command add_memory(CLI::App& parent) {
       parent.add_subcommand("memory", "what training a model takes, and the largest batch that fits");
   const auto flags = std::make_shared<Flags>();
   flags->add_to(*app, "32");
-  app->add_option("--precision", flags->precision, "fp32 or tf32 (default: fp32)")->type_name("NAME");
+  app->add_option("--precision", flags->precision, "fp32, tf32 or bf16 (default: fp32)")->type_name("NAME");
   app->add_option("--optimizer", flags->optimizer,
                   fmt::format("{} (default: adam)", fmt::join(optimizer_names(), ", ")))
       ->type_name("NAME");

@@ -10,11 +10,14 @@
 #include "dlcuda/core/autograd.h"
 #include "dlcuda/core/device.h"
 #include "dlcuda/data/draw.h"
+#include "dlcuda/kernels/copy.h"
+#include "dlcuda/kernels/precision.h"
 #include "dlcuda/kernels/softmax.h"
 #include "dlcuda/tools/command.h"
 #include "dlcuda/tools/loaded_model.h"
 #include "dlcuda/tools/picture.h"
 #include "dlcuda/train/command_line.h"
+#include "dlcuda/train/options.h"
 
 namespace dlcuda::tool {
 namespace {
@@ -23,9 +26,9 @@ namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
 struct Flags {
-  std::string model, weights, labels, device = "auto", top = "5", out;
+  std::string model, weights, labels, device = "auto", precision = "fp32", top = "5", out;
   std::vector<std::string> pictures;
-  bool json = false;
+  bool partial = false, json = false;
 };
 
 struct Ranked {
@@ -115,16 +118,21 @@ void report_pixels(const Flags& flags, const LoadedModel& model, const std::stri
 void run(const Flags& flags) {
   const ZooModel& zoo_model = find_model(flags.model);
   const std::int64_t most = command_line::parse_count("--top", flags.top, 1, 1'000'000);
+  const Precision precision = parse_precision(flags.precision);
   const Device device = choose_device(flags.device).device;
+  if (device.is_cuda()) kernels::set_allow_tf32(precision == Precision::Tf32);
   DLCUDA_CHECK(zoo_model.prediction != Prediction::Boxes, ArgumentError,
                "predict: '{}' predicts boxes, which are not decoded yet", zoo_model.name);
-  LoadedModel model = load_model(zoo_model, flags.weights);
+  LoadedModel model = load_model(zoo_model, flags.weights, {.partial = flags.partial});
+  if (!model.report.complete()) fmt::print(stderr, "{}: {}\n", flags.weights, model.report.describe());
   if (!flags.labels.empty()) {
     model.class_names = read_labels(flags.labels);
     DLCUDA_CHECK(std::int64_t(model.class_names.size()) == model.classes, FormatError,
                  "{}: {} labels, and the weights have {} classes", flags.labels, model.class_names.size(),
                  model.classes);
   }
+  const DType dtype = model_dtype(precision);
+  model.module->to(dtype);
   model.module->to(device);
   if (!flags.out.empty()) {
     std::error_code error;
@@ -135,7 +143,8 @@ void run(const Flags& flags) {
   const autograd::NoGrad no_grad;
   for (const std::string& path : flags.pictures) {
     const Tensor x = to_tensor(fit(read_picture(path, model), model), model);
-    const Tensor y = (*model.module)(x.to(device)).to(Device::cpu());
+    const Tensor y =
+        kernels::cast((*model.module)(kernels::cast(x, dtype).to(device)).to(Device::cpu()), DType::F32);
     if (zoo_model.prediction == Prediction::Classes) {
       report_classes(flags, model, path, y, most);
     } else {
@@ -162,6 +171,8 @@ Command add_predict(CLI::App& parent) {
   app->add_option("--out", flags->out, "folder for masks (default: beside the pictures)")->type_name("DIR");
   app->add_option("--device", flags->device, "auto, cpu, cuda or cuda:<index> (default: auto)")
       ->type_name("NAME");
+  app->add_option("--precision", flags->precision, "fp32, tf32 or bf16 (default: fp32)")->type_name("NAME");
+  app->add_flag("--partial", flags->partial, "load the weights that fit, and say which do not");
   app->add_flag("--json", flags->json, "a line of JSON for each picture");
   return {app, [flags] { run(*flags); }};
 }

@@ -20,7 +20,7 @@ struct ToolRun {
 };
 
 /// As one word of a shell's command line.
-inline std::string quoted(std::string_view word) {
+inline std::string shell_word(std::string_view word) {
   std::string text = "'";
   for (const char c : word) {
     if (c == '\'') text.append("'\\'");
@@ -30,12 +30,18 @@ inline std::string quoted(std::string_view word) {
   return text;
 }
 
+/// The built command; $DLCUDA_TOOL names another one.
+inline std::string tool_path() {
+  const char* other = std::getenv("DLCUDA_TOOL");
+  return other != nullptr ? other : DLCUDA_TOOL;
+}
+
 inline ToolRun run_tool(const std::vector<std::string>& arguments) {
   const TempFolder folder;
-  std::string command = quoted(DLCUDA_TOOL);
-  for (const std::string& argument : arguments) command.append(" ").append(quoted(argument));
-  command.append(" >").append(quoted((folder / "out").string()));
-  command.append(" 2>").append(quoted((folder / "err").string()));
+  std::string command = shell_word(tool_path());
+  for (const std::string& argument : arguments) command.append(" ").append(shell_word(argument));
+  command.append(" >").append(shell_word((folder / "out").string()));
+  command.append(" 2>").append(shell_word((folder / "err").string()));
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_text(folder / "out"), read_text(folder / "err")};
 }

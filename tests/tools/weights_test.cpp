@@ -1,4 +1,5 @@
 // Weights and pictures from files: predict and convert.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <cmath>
@@ -9,9 +10,11 @@
 #include "dlcuda/core/safetensors.h"
 #include "dlcuda/data/image_file.h"
 #include "dlcuda/data/resize.h"
-#include "dlcuda/kernels/random.h"
+#include "dlcuda/kernels/arithmetic.h"
 #include "dlcuda/kernels/softmax.h"
+#include "dlcuda/layers/weights.h"
 #include "dlcuda/models/lenet5/lenet5.h"
+#include "dlcuda/models/zoo.h"
 #include "dlcuda/tests/tools/tool.h"
 #include "dlcuda/train/weight_metadata.h"
 
@@ -142,7 +145,7 @@ TEST_F(ToolWeights, PredictRefusesBadFiles) {
 TEST_F(ToolWeights, ListsWhatIsInAFile) {
   save_safetensors(weights(), model_.state_dict(), {{"about", "a test"}});
   const std::string text = output_of({"convert", "list", weights()});
-  EXPECT_THAT(text, HasSubstr("conv1.weight  f32    [6, 3, 5, 5]"));
+  EXPECT_THAT(text, HasSubstr("conv1.weight  f32  [6, 3, 5, 5]"));
   EXPECT_THAT(text, HasSubstr("about: a test"));
   EXPECT_THAT(text, HasSubstr("10 tensors, 61,751 elements"));
   const json list = json::parse(output_of({"convert", "list", "--json", weights()}));
@@ -179,6 +182,65 @@ TEST_F(ToolWeights, CastKeepsWhatIsNoFloatAndPredictsAlike) {
   EXPECT_EQ(SafetensorsFile(file("out.safetensors")).tensor("steps").item<std::int64_t>(), 5);
   expect_refusal(2, {"convert", "cast", weights(), file("x"), "--to", "bf61"}, {"did you mean 'bf16'"});
   expect_refusal(3, {"convert", "cast", weights(), file("none/x"), "--to", "bf16"}, {"none/x"});
+}
+
+TEST_F(ToolWeights, BatchNormsAreFoldedAndPredictAlike) {
+  const ZooModel& zoo_model = find_model("resnet18");
+  const auto resnet = zoo_model.make(4, 3);
+  for (auto [name, tensor] : resnet->state_dict()) {
+    // Norms that do something.
+    if (name.ends_with("running_mean")) kernels::fill(tensor, 0.1);
+    if (name.ends_with("running_var")) kernels::fill(tensor, 2.0);
+  }
+  save_weights(*resnet, weights(), {{"input", "3x33x33"}, {"about", "a test"}});
+  EXPECT_THAT(output_of({"convert", "fold", "resnet18", weights(), file("folded")}),
+              HasSubstr("20 batch norms"));
+  const SafetensorsFile folded(file("folded"));
+  EXPECT_FALSE(folded.contains("bn1.weight"));
+  EXPECT_TRUE(folded.contains("conv1.bias"));
+  EXPECT_EQ(folded.metadata().at("about"), "a test");
+  const auto predict = [&](const std::string& weights) {
+    std::vector<double> probabilities(4);
+    const json line =
+        json::parse(output_of({"predict", "resnet18", "--json", "--weights", weights, picture()}));
+    for (const json& one : line["top"]) probabilities.at(one["class"]) = one["probability"];
+    return probabilities;
+  };
+  const std::vector<double> before = predict(weights()), after = predict(file("folded"));
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_NEAR(before[i], after[i], 1e-4);
+  expect_refusal(3, {"convert", "fold", "resnet18", file("folded"), file("x")}, {"no batch norm"});
+  expect_refusal(2, {"convert", "fold", "resnet19", weights(), file("x")}, {"did you mean 'resnet1"});
+}
+
+TEST_F(ToolWeights, PartialWeightsAreAskedFor) {
+  NamedTensors state = model_.state_dict();
+  state.pop_back();
+  save_safetensors(weights(), state);
+  expect_refusal(3, {"predict", "lenet5", "--weights", weights(), picture()}, {"fc3.bias"});
+  const ToolRun run =
+      run_tool({"predict", "lenet5", "--json", "--partial", "--weights", weights(), picture()});
+  EXPECT_EQ(run.code, 0);
+  EXPECT_THAT(run.err, HasSubstr("fc3.bias"));
+  EXPECT_EQ(json::parse(run.out)["top"].size(), 5u);
+}
+
+TEST_F(ToolWeights, EveryDeviceSeesTheSame) {
+  const std::vector<float> expected = probabilities(read_image(picture()), 0.1307f, 0.3081f);
+  const json devices = json::parse(output_of({"info", "--json"}))["cuda"]["devices"];
+  if (devices.empty()) GTEST_SKIP() << "no CUDA device";
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    expect_top(json::parse(output_of({"predict", "lenet5", "--json", "--device", fmt::format("cuda:{}", i),
+                                      "--weights", weights(), picture()})),
+               expected);
+  }
+}
+
+TEST_F(ToolWeights, PredictsInBf16) {
+  const std::vector<float> expected = probabilities(read_image(picture()), 0.1307f, 0.3081f);
+  const json line = json::parse(
+      output_of({"predict", "lenet5", "--json", "--precision", "bf16", "--weights", weights(), picture()}));
+  for (const json& one : line["top"])
+    EXPECT_NEAR(one["probability"].get<float>(), expected.at(one["class"]), 0.01);
 }
 
 }  // namespace
