@@ -12,9 +12,10 @@ set(DLCUDA_INTERNAL_HEADERS
     "^kernels/(axis_layout|checks|conv2d_checks|conv2d_epilogue)\\.h$" # fmt
     "^kernels/(dispatch|plan_cache|walk)\\.h$"
     "^layers/(recording|state_loader)\\.h$"
-    "^data/(byte_source|digit_shapes|shape_outlines)\\.h$"
+    "^data/(byte_source|digit_shapes|glyphs|image_codecs|shape_outlines)\\.h$"
     "^models/(configured|images|resnet/pairs)\\.h$"
-    "^train/svg\\.h$"
+    "^train/(command_line|planning|svg)\\.h$"
+    "^tools/"
     "/(cpu|cuda|functors)/" # the two sides of a kernel family, and the maths that they share
 )
 

@@ -8,7 +8,8 @@
 
 add_library(dlcuda_host OBJECT)
 add_library(dlcuda_device OBJECT)
-set(DLCUDA_PRIVATE_LIBS OpenMP::OpenMP_CXX Threads::Threads fmt::fmt ZLIB::ZLIB dlcuda_dnnl ${CMAKE_DL_LIBS})
+set(DLCUDA_PRIVATE_LIBS OpenMP::OpenMP_CXX Threads::Threads fmt::fmt ZLIB::ZLIB JPEG::JPEG PNG::PNG
+                        dlcuda_dnnl ${CMAKE_DL_LIBS})
 
 foreach(target dlcuda_host dlcuda_device)
   target_link_libraries(

@@ -31,6 +31,8 @@ struct CudaProbe {
   int count = 0;
   std::string reason;              ///< when count is 0: "no CUDA driver found", "built without CUDA", ...
   std::string looked_for;          ///< what was looked for, for the error message of --device cuda
+  std::string built_for;           ///< CUDA version of this build: "12.6"; empty: built without CUDA
+  std::string driver;              ///< the newest CUDA version that the driver supports; empty: no driver
   std::vector<std::string> names;  ///< "NVIDIA H200 (compute capability 9.0, 141 GB)", one for each device
 };
 const CudaProbe& cuda_probe();

@@ -125,7 +125,10 @@ const char* keep_text(std::string_view text) {
 }
 
 void ProfileOp::begin(const OpInfo& info, std::span<const Argument> arguments) {
-  if (capture::planning() != nullptr) return;
+  if (const capture::Planning* const plan = capture::planning()) {
+    if (plan->on_operation) plan->on_operation(info.flops);
+    return;
+  }
   begun_ = true;
   cuda::push_range(info.name);
   ThisThread& self = this_thread();

@@ -37,13 +37,13 @@ enum class ProfilePhase : std::uint8_t { Forward, Backward, Update, Data };
 const char* to_string(ProfilePhase phase);
 
 namespace profile_detail {
-inline constexpr unsigned kRecord = 1, kNvtx = 2;
-/// Which of the two are wanted.
+inline constexpr unsigned kRecord = 1, kNvtx = 2, kCountingScope = 4;
+/// Which of the first two are wanted; plus kCountingScope for each such scope.
 extern std::atomic<unsigned> wanted;
 struct Recording;
 }  // namespace profile_detail
 
-/// True while a Profile records or NVTX ranges are asked for.
+/// True while a Profile records, NVTX ranges are asked for, or operations are counted.
 inline bool profiling() { return profile_detail::wanted.load(std::memory_order_relaxed) != 0; }
 
 /// All calls of one operation in one phase on one kind of device.

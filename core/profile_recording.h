@@ -101,6 +101,15 @@ struct Recording {
 /// A copy of a text that lives forever, the same for equal texts.
 const char* keep_text(std::string_view text);
 
+/// While it lives, operations of threads that plan are told to capture::Planning::on_operation.
+class CountingScope {
+ public:
+  CountingScope() noexcept { wanted.fetch_add(kCountingScope); }
+  ~CountingScope() { wanted.fetch_sub(kCountingScope); }
+  CountingScope(const CountingScope&) = delete;
+  CountingScope& operator=(const CountingScope&) = delete;
+};
+
 /// A running operation; begun only where profiling() is true.
 class ProfileOp {
  public:

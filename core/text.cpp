@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <numeric>
 #include <set>
-#include <vector>
 
 namespace dlcuda {
 namespace {
@@ -70,6 +69,24 @@ bool matches_pattern(std::string_view text, std::string_view pattern) {
     }
   }
   return pattern.find_first_not_of('*', p) == std::string_view::npos;
+}
+
+std::string format_columns(std::span<const std::vector<std::string>> rows, std::string_view alignment) {
+  std::vector<std::size_t> widths(alignment.size());
+  for (const auto& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string text;
+  for (const auto& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const std::string space(widths[i] - row[i].size(), ' ');
+      if (i > 0) text += "  ";
+      text += alignment[i] == '>' ? space + row[i] : row[i] + space;
+    }
+    text.erase(text.find_last_not_of(' ') + 1);
+    text += '\n';
+  }
+  return text;
 }
 
 std::string did_you_mean(std::string_view word, std::span<const std::string> candidates) {

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "dlcuda/core/macros.h"
 
@@ -23,6 +24,10 @@ std::optional<std::string> nearest_name(std::string_view word, std::span<const s
 /// Whether the whole text is what the pattern describes: '*' stands for any run of bytes, dots and none at
 /// all included, '?' for any one byte, everything else for itself.
 bool matches_pattern(std::string_view text, std::string_view pattern);
+
+/// Rows of cells as columns, each as wide as its widest cell and two spaces from the next; lines end with
+/// '\n'. `alignment`: '<' (left) or '>' (right) for each column.
+std::string format_columns(std::span<const std::vector<std::string>> rows, std::string_view alignment);
 
 /// "; did you mean 'digits'?", or an empty string when nothing is close. Goes at the end of a message.
 std::string did_you_mean(std::string_view word, std::span<const std::string> candidates);

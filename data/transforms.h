@@ -84,6 +84,7 @@ class RandomHorizontalFlip : public Transform {
 struct Normalization {
   std::vector<float> mean = {0.0f};
   std::vector<float> std = {1.0f};
+  bool operator==(const Normalization&) const = default;
 };
 
 /// Transforms in order, then normalisation. const and thread-safe.

@@ -15,6 +15,7 @@
 #include "dlcuda/kernels/elementwise_loss.h"
 #include "dlcuda/kernels/group_norm.h"
 #include "dlcuda/kernels/indexing.h"
+#include "dlcuda/kernels/libraries.h"
 #include "dlcuda/kernels/local_response_norm.h"
 #include "dlcuda/kernels/matmul.h"
 #include "dlcuda/kernels/nms.h"
@@ -38,6 +39,12 @@ namespace {
 }  // namespace
 
 using View = const TensorView&;
+
+std::vector<LibraryInfo> libraries() {
+  constexpr const char* kReason = "built without CUDA";
+  return {{.name = "cuBLASLt", .purpose = "matrix products on NVIDIA GPUs", .version = {}, .reason = kReason},
+          {.name = "cuDNN", .purpose = "convolutions on NVIDIA GPUs", .version = {}, .reason = kReason}};
+}
 
 void activation_forward(View, View, const ActivationParams&) { refuse("activation"); }
 void activation_backward(View, View, View, const ActivationParams&) { refuse("activation_backward"); }

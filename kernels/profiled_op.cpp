@@ -12,7 +12,8 @@ struct ConvolutionCost {
   std::string_view op;
   int picture, filters;
 };
-constexpr std::array<ConvolutionCost, 6> kConvolutions{{{"conv2d_forward", 3, 1},
+constexpr std::array<ConvolutionCost, 7> kConvolutions{{{"conv2d_forward", 3, 1},
+                                                        {"conv2d_fused", 4, 1},
                                                         {"conv2d_backward_data", 0, 1},
                                                         {"conv2d_backward_weight", 1, 2},
                                                         {"conv_transpose2d_forward", 0, 1},

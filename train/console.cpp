@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "dlcuda/core/text.h"
+
 namespace dlcuda {
 namespace {
 
@@ -136,19 +138,14 @@ std::string format_epoch(const EpochReport& report, const std::string& score_nam
 }
 
 std::string format_layers(const std::vector<LayerSummary>& layers, std::int64_t parameters) {
-  std::size_t name = 0, layer = 0, output = 0;
-  for (const LayerSummary& row : layers) {
-    name = std::max(name, row.name.size());
-    layer = std::max(layer, row.layer.size());
-    output = std::max(output, row.output.size());
+  // As wide as the sum, which stands above the table.
+  const std::size_t count = with_commas(parameters).size();
+  std::vector<std::vector<std::string>> rows;
+  for (const LayerSummary& layer : layers) {
+    rows.push_back({"", layer.name, layer.layer, layer.output,
+                    fmt::format("{:>{}}", with_commas(layer.parameters), count)});
   }
-  const auto count = with_commas(parameters).size();
-  std::string table;
-  for (const LayerSummary& row : layers) {
-    table += fmt::format("  {:<{}}  {:<{}}  {:<{}}  {:>{}}\n", row.name, name, row.layer, layer, row.output,
-                         output, with_commas(row.parameters), count);
-  }
-  return table;
+  return format_columns(rows, "<<<<>");
 }
 
 std::string with_commas(std::int64_t value) {

@@ -6,6 +6,7 @@
 #include <new>
 #include <optional>
 
+#include "dlcuda/core/build.h"
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/cuda/runtime.h"
 #include "dlcuda/core/memory/caching_allocator.h"
@@ -21,6 +22,7 @@
 #include "dlcuda/train/model_table.h"
 #include "dlcuda/train/run_folder.h"
 #include "dlcuda/train/trainer.h"
+#include "dlcuda/train/weight_metadata.h"
 
 namespace dlcuda {
 namespace {
@@ -54,7 +56,7 @@ struct Run {
 StartReport describe_run(const Run& run, const TrainOptions& options, const Module& model, const Task& task) {
   StartReport report;
   report.model = run.spec.name;
-  report.version = DLCUDA_VERSION;
+  report.version = build_info().version;
   report.dataset = run.data.name;
   report.dataset_detail = run.data.description;
   report.device = to_string(run.choice.device);
@@ -102,6 +104,9 @@ int train(Run& run, const TrainOptions& options) {
   const auto optimizer = make_optimizer(options.optimizer, model->parameters(), options.lr);
 
   run.folder.write_options(run.spec.name, options);
+  run.folder.set_metadata(to_metadata({.input = run.test_images.output_shape(),
+                                       .classes = run.data.train->class_names(),
+                                       .normalization = run.data.normalization}));
   StartReport start = describe_run(run, options, *model, *task);
   start.layers = layers;
   for (TrainObserver* observer : run.observers) observer->on_start(start);
@@ -176,7 +181,7 @@ int train_with_smaller_batches(Run& run, TrainOptions options) {
 int run(int argc, const char* const* argv, const ModelSpec& spec) {
   const ProgramInfo program{.name = "train_" + spec.name,
                             .description = spec.description,
-                            .version = DLCUDA_VERSION,
+                            .version = build_info().version,
                             .datasets = dataset_names(),
                             .optimizers = optimizer_names()};
   auto [options, text] = parse_options(argc, argv, spec.defaults, program);
@@ -241,9 +246,9 @@ int exit_code(const std::exception& error) {
   return 1;
 }
 
-int train_main(int argc, const char* const* argv, const ModelSpec& spec) noexcept {
+int run_program(const std::function<int()>& program) noexcept {
   try {
-    const int code = run(argc, argv, spec);
+    const int code = program();
     DLCUDA_CHECK(std::fflush(stdout) == 0 && std::ferror(stdout) == 0, Error,
                  "standard output could not be written to its end: {}", std::strerror(errno));
     return code;
@@ -252,6 +257,10 @@ int train_main(int argc, const char* const* argv, const ModelSpec& spec) noexcep
     std::fprintf(stderr, "error: %s\n", error.what());
     return exit_code(error);
   }
+}
+
+int train_main(int argc, const char* const* argv, const ModelSpec& spec) noexcept {
+  return run_program([&] { return run(argc, argv, spec); });
 }
 
 }  // namespace dlcuda

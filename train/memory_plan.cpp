@@ -4,44 +4,16 @@
 #include <map>
 #include <utility>
 
-#include "dlcuda/core/capture.h"
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/memory/block.h"
 #include "dlcuda/core/memory/caching_allocator.h"
-#include "dlcuda/core/memory/resource.h"
-#include "dlcuda/core/stream.h"
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/random.h"
 #include "dlcuda/optim/optimizer.h"
+#include "dlcuda/train/planning.h"
 
 namespace dlcuda {
 namespace {
-
-/// Addresses, and nothing behind them.
-class NoMemory final : public MemoryResource {
- public:
-  explicit NoMemory(std::string name) : name_(std::move(name)) {}
-  void* allocate(std::size_t bytes) override {
-    void* const result = reinterpret_cast<void*>(next_);
-    next_ += bytes;
-    return result;
-  }
-  void deallocate(void*, std::size_t) noexcept override {}
-  std::string name() const override { return name_; }
-
- private:
-  std::string name_;
-  std::uintptr_t next_ = std::uintptr_t(1) << 40;
-};
-
-/// Where nothing ever waits.
-class NoEvents final : public EventSource {
- public:
-  Handle record(const Stream&) override { return this; }
-  bool finished(Handle) override { return true; }
-  void synchronize(Handle) override {}
-  void release(Handle) noexcept override {}
-};
 
 /// "block1.conv1" of "block1.conv1.weight".
 std::string layer_of(const std::string& name) {
@@ -124,11 +96,8 @@ MemoryPlan plan_memory(const PlannedTraining& training, std::int64_t batch_size,
   DLCUDA_CHECK(batch_size >= 1, ArgumentError, "plan_memory: the batch size must be at least 1, got {}",
                batch_size);
   const Device device = training.device;
-  NoMemory device_source(to_string(device)), host_source("host");
-  NoEvents events;
-  CachingAllocator memory(device_source, {.limit = limit}, &events), host(host_source, {}, &events);
-  capture::Planning planning{device, memory, device.is_cpu() ? memory : host};
-  const capture::PlanningScope scope(planning);
+  PlanningGround ground(device, limit);
+  CachingAllocator& memory = ground.memory();
   const auto in_use = [&] { return memory.stats().total.active.current; };
 
   MemoryPlan plan;

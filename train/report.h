@@ -1,6 +1,7 @@
 // What a training run tells those who watch it: the console, the JSON lines, the run folder.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -22,6 +23,8 @@ struct LayerSummary {
   std::string layer;   ///< "Conv2d(1, 6, kernel 5x5)"
   std::string output;  ///< "[1, 6, 28, 28]"
   std::int64_t parameters = 0;
+  std::int64_t multiply_adds = 0;    ///< of its convolutions and matrix products
+  std::size_t activation_bytes = 0;  ///< of its output
 };
 
 struct StartReport {

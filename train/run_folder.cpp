@@ -100,7 +100,7 @@ void RunFolder::write(const char* name, const std::string& text, std::ios::openm
 
 void RunFolder::save_weights(const fs::path& file, const Module& model) const {
   try {
-    dlcuda::save_weights(model, file);
+    dlcuda::save_weights(model, file, metadata_);
   } catch (const IoError& error) {
     throw Error(error.what());  // not "bad data": nothing that the user gave is at fault
   }

@@ -11,8 +11,10 @@
 
 #include <filesystem>
 #include <ios>
+#include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "dlcuda/core/macros.h"
@@ -37,6 +39,8 @@ class RunFolder : public TrainObserver {
   std::filesystem::path last_weights() const { return path_ / "weights" / "last.safetensors"; }
   std::filesystem::path best_weights() const { return path_ / "weights" / "best.safetensors"; }
 
+  /// What the weights' files say of themselves from now on (train/weight_metadata.h).
+  void set_metadata(std::map<std::string, std::string> metadata) { metadata_ = std::move(metadata); }
   /// Replaces the file only when the new one is complete.
   void save_weights(const std::filesystem::path& file, const Module& model) const;
   void write_options(const std::string& model, const TrainOptions& options) const;
@@ -49,6 +53,7 @@ class RunFolder : public TrainObserver {
   void write(const char* name, const std::string& text, std::ios::openmode mode = std::ios::trunc) const;
 
   std::filesystem::path path_;
+  std::map<std::string, std::string> metadata_;
   std::string title_;
   std::string score_name_;
   std::vector<EpochReport> epochs_;

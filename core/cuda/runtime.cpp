@@ -153,6 +153,8 @@ CudaProbe probe() {
                                                      : fmt::format("CUDA_VISIBLE_DEVICES is '{}'", visible));
   int driver_version = 0, count = 0;
   ignore(cudaDriverGetVersion(&driver_version));
+  result.built_for = version_text(CUDART_VERSION);
+  if (driver_version > 0) result.driver = version_text(driver_version);
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status != cudaSuccess || count == 0) {
     ignore(status);

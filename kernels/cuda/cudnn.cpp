@@ -30,9 +30,8 @@ using Handle = std::unique_ptr<cudnnContext, DestroyHandle>;
 void open_cudnn() {
   static std::once_flag once;
   std::call_once(once, [] {
-    void* library = open_library("cuDNN 9", {"libcudnn.so.9", "libcudnn.so"});
     // The frontend reads the version through the same variable.
-    cudnn_frontend::cudnn_dlhandle = library;
+    cudnn_frontend::cudnn_dlhandle = open_cudnn_library();
     const std::size_t version = cudnn_frontend::detail::get_backend_version();
     DLCUDA_CHECK(version >= 90000, DeviceError, "cuDNN 9 is needed, found version {}.{}: install libcudnn9",
                  version / 1000, version / 100 % 10);

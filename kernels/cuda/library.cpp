@@ -44,6 +44,17 @@ void* open_library(const char* purpose, std::initializer_list<const char*> names
       purpose, tried);
 }
 
+void* open_cublaslt() {
+  static void* const library = open_library("cuBLASLt (part of the CUDA toolkit)",
+                                            {"libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so"});
+  return library;
+}
+
+void* open_cudnn_library() {
+  static void* const library = open_library("cuDNN 9", {"libcudnn.so.9", "libcudnn.so"});
+  return library;
+}
+
 void* find_symbol(void* library, const char* purpose, const char* name) {
   void* symbol = ::dlsym(library, name);
   DLCUDA_CHECK(symbol != nullptr, DeviceError, "{} has no function {}: another version is needed", purpose,

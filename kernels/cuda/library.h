@@ -11,6 +11,10 @@ namespace dlcuda::kernels::cuda {
 /// tried. Never closed.
 void* open_library(const char* purpose, std::initializer_list<const char*> names);
 
+/// Those that are used, opened once; they throw as open_library() does.
+void* open_cublaslt();
+void* open_cudnn_library();
+
 /// A function of an opened library; throws DeviceError when it has none of that name.
 void* find_symbol(void* library, const char* purpose, const char* name);
 

@@ -44,8 +44,7 @@ struct CublasLt {
 #undef DLCUDA_CUBLASLT
 
   CublasLt() {
-    void* library = open_library("cuBLASLt (part of the CUDA toolkit)",
-                                 {"libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so"});
+    void* library = open_cublaslt();
 #define DLCUDA_FIND(function) \
   function = reinterpret_cast<decltype(function)>(find_symbol(library, "cuBLASLt", #function))
     DLCUDA_FIND(cublasLtCreate);

@@ -14,14 +14,16 @@ tar -C "$work" -xzf "$work/deps.tar.gz"
 deps=$work/dlcuda-deps
 
 cmake -S "$root" -B "$work/build" -G Ninja -DDLCUDA_CUDA=OFF -DCMAKE_PREFIX_PATH="$deps" >"$work/configure.log"
-found=$(sed -nE 's/^(GTest_DIR|fmt_DIR|nlohmann_json_DIR|CLI11_DIR|benchmark_DIR|ZLIB_INCLUDE_DIR|ZLIB_LIBRARY_RELEASE|DNNL_[A-Z_]*):[A-Z]*=/\1 /p' \
-  "$work/build/CMakeCache.txt")
+packages='GTest_DIR|fmt_DIR|nlohmann_json_DIR|CLI11_DIR|benchmark_DIR|(ZLIB|JPEG|PNG_PNG)_INCLUDE_DIR'
+packages+='|(ZLIB|JPEG|PNG)_LIBRARY_RELEASE|DNNL_[A-Z_]*'
+found=$(sed -nE "s/^($packages):[A-Z]*=/\\1 /p" "$work/build/CMakeCache.txt")
 printf '%s\n' "$found"
 if grep -vF " $deps/" <<<"$found"; then
   printf 'these were found outside of %s\n' "$deps"
   exit 1
 fi
-for name in GTest_DIR fmt_DIR nlohmann_json_DIR CLI11_DIR ZLIB_LIBRARY_RELEASE DNNL_LIBRARY DNNL_INCLUDE_DIR; do
+for name in GTest_DIR fmt_DIR nlohmann_json_DIR CLI11_DIR ZLIB_LIBRARY_RELEASE JPEG_LIBRARY_RELEASE \
+  PNG_LIBRARY_RELEASE DNNL_LIBRARY DNNL_INCLUDE_DIR; do
   grep -q "^$name " <<<"$found" || { printf '%s is not in the cache\n' "$name" && exit 1; }
 done
 
@@ -40,7 +42,7 @@ for library in "$deps"/lib/*/*.so "$deps"/lib/*/*.so.*; do
     printf '%s lacks these\n' "$library"
     exit 1
   fi
-  if grep -E 'lib(dnnl|fmt|OpenCL|z|benchmark)\.' <<<"$needs" | grep -vF "$deps/"; then
+  if grep -E 'lib(dnnl|fmt|OpenCL|z|jpeg|png16|benchmark)\.' <<<"$needs" | grep -vF "$deps/"; then
     printf '%s takes these from elsewhere\n' "$library"
     exit 1
   fi

@@ -8,7 +8,7 @@ if [ -z "$(find "$include/dlcuda" -name '*.h' -print -quit)" ]; then
   printf 'no header was installed below %s/dlcuda\n' "$include"
   exit 1
 fi
-if grep -rnE '# *include *[<"](fmt|nlohmann|CLI|dnnl|oneapi|omp|cuda|cudnn|cublas|zlib|gtest)[^>"]*[>"]' "$include"; then
+if grep -rnE '# *include *[<"](fmt|nlohmann|CLI|dnnl|oneapi|omp|cuda|cudnn|cublas|zlib|jpeg|png|gtest)[^>"]*[>"]' "$include"; then
   printf 'these includes belong into sources, or the headers into DLCUDA_INTERNAL_HEADERS (cmake/DlcudaInstall.cmake)\n'
   exit 1
 fi

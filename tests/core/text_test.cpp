@@ -82,5 +82,11 @@ TEST(DidYouMean, IsAnEndingOrNothing) {
   EXPECT_EQ(did_you_mean("imagenet", names), "");
 }
 
+TEST(FormatColumns, AlignsCells) {
+  const std::vector<std::vector<std::string>> rows{{"name", "count"}, {"a", "1,000,000"}, {"", ""}};
+  EXPECT_EQ(format_columns(rows, "<>"), "name      count\na     1,000,000\n\n");
+  EXPECT_EQ(format_columns({}, "<"), "");
+}
+
 }  // namespace
 }  // namespace dlcuda
