@@ -20,6 +20,7 @@
 #include "dlcuda/core/device.h"
 #include "dlcuda/core/error.h"
 #include "dlcuda/core/memory/caching_allocator.h"
+#include "dlcuda/core/memory/pool.h"
 
 namespace dlcuda::capture {
 
@@ -79,7 +80,9 @@ class PlanningScope {
   PlanningScope& operator=(const PlanningScope&) = delete;
 };
 
-/// While a recorded call runs: what it calls in turn belongs to it.
+/// While a recorded call runs: what it calls in turn belongs to it, and so does what it allocates. None of
+/// that comes from the recording's pool, where it would lie on memory that the step has used earlier: what a
+/// call keeps, such as scratch memory, it uses again at the next replay, also before that place in the step.
 class Pause {
  public:
   Pause() noexcept;
@@ -89,6 +92,7 @@ class Pause {
 
  private:
   Recording* recording_;
+  MemoryPoolScope no_pool_;
 };
 
 /// Says that what this thread is about to do cannot be replayed: "Tensor::item waits for the device". Nothing

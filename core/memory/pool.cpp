@@ -66,12 +66,16 @@ MemoryPool::MemoryPool(CachingAllocator& allocator)
 MemoryPool::~MemoryPool() { allocator_.impl_->end_pool(id_); }
 std::size_t MemoryPool::reserved() const { return allocator_.impl_->reserved_in(id_); }
 
-MemoryPoolScope::MemoryPoolScope(const MemoryPool& pool, Stream stream) noexcept
-    : stream_(std::move(stream)),
-      allocator_(memory::pool_of_thread().allocator),
+MemoryPoolScope::MemoryPoolScope() noexcept
+    : allocator_(memory::pool_of_thread().allocator),
       id_(memory::pool_of_thread().id),
       outer_stream_(memory::pool_of_thread().stream) {
-  memory::pool_of_thread() = {&pool.allocator_, pool.id_, &stream_};
+  memory::pool_of_thread() = {};
+}
+
+MemoryPoolScope::MemoryPoolScope(const MemoryPool& pool, Stream stream) noexcept : MemoryPoolScope() {
+  stream_ = std::move(stream);
+  memory::pool_of_thread() = {&pool.allocator_, pool.id_, &*stream_};
 }
 MemoryPoolScope::~MemoryPoolScope() { memory::pool_of_thread() = {allocator_, id_, outer_stream_}; }
 

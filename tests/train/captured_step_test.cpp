@@ -4,7 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "dlcuda/core/autograd.h"
+#include "dlcuda/core/capture.h"
 #include "dlcuda/core/error.h"
 #include "dlcuda/core/memory/caching_allocator.h"
 #include "dlcuda/core/stream.h"
@@ -416,6 +419,33 @@ TEST(CapturedStep, ReseedingTakesEffect) {
     EXPECT_EQ(first, second);
     EXPECT_NE(first[0], first[1]);
   }
+}
+
+/// Scratch memory as kernels on the CPU have it: it grows with the largest need and is kept.
+Tensor kept_by_calls;
+void use_scratch(std::int64_t count) {
+  if (kept_by_calls.numel() < count) kept_by_calls = Tensor::empty({count});
+  std::fill_n(kept_by_calls.data<float>(), kept_by_calls.numel(), 7.0f);
+}
+
+// Otherwise it could lie where an earlier tensor of the step had been, which the next replay needs again.
+TEST(CapturedStep, WhatACallKeepsLiesOutsideOfTheRecordingsMemory) {
+  constexpr std::int64_t kCount = 1 << 18;
+  kept_by_calls = Tensor::empty({8});
+  CapturedStep step(Device::cpu(), [&](const std::vector<Tensor>& inputs) {
+    Tensor y;
+    {
+      const Tensor doubled = kernels::scale(inputs[0], 2);
+      capture::call(use_scratch, 8);
+      y = kernels::scale(doubled, 3);
+    }
+    capture::call(use_scratch, kCount);
+    return std::vector{y};
+  });
+  const Tensor x = random_tensor({kCount}, 0, DType::F32);
+  const auto expected = kernels::scale(x, 6).values<float>();
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(step({x})[0].values<float>(), expected) << i;
+  kept_by_calls = {};
 }
 
 }  // namespace
