@@ -20,6 +20,7 @@
 #include "dlcuda/core/device.h"
 #include "dlcuda/core/error.h"
 #include "dlcuda/core/memory/caching_allocator.h"
+#include "dlcuda/core/memory/pool.h"
 
 namespace dlcuda::capture {
 
@@ -54,8 +55,6 @@ struct Planning {
   CachingAllocator& host_memory;
   /// What would be made once and kept by the process, on a device that need not exist: by name.
   std::map<std::string, std::shared_ptr<void>> objects{};
-  /// Told each operation's multiplications and additions, while a profile_detail::CountingScope lives.
-  std::function<void(double flops)> on_operation{};
 
   CachingAllocator& memory_of(Device of) { return of == device ? device_memory : host_memory; }
 };
@@ -81,7 +80,9 @@ class PlanningScope {
   PlanningScope& operator=(const PlanningScope&) = delete;
 };
 
-/// While a recorded call runs: what it calls in turn belongs to it.
+/// While a recorded call runs: what it calls in turn belongs to it, and so does what it allocates. None of
+/// that comes from the recording's pool, where it would lie on memory that the step has used earlier: what a
+/// call keeps, such as scratch memory, it uses again at the next replay, also before that place in the step.
 class Pause {
  public:
   Pause() noexcept;
@@ -91,6 +92,7 @@ class Pause {
 
  private:
   Recording* recording_;
+  MemoryPoolScope no_pool_;
 };
 
 /// Says that what this thread is about to do cannot be replayed: "Tensor::item waits for the device". Nothing

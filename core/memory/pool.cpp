@@ -72,9 +72,10 @@ MemoryPoolScope::MemoryPoolScope() noexcept
       outer_stream_(memory::pool_of_thread().stream) {
   memory::pool_of_thread() = {};
 }
+
 MemoryPoolScope::MemoryPoolScope(const MemoryPool& pool, Stream stream) noexcept : MemoryPoolScope() {
   stream_ = std::move(stream);
-  memory::pool_of_thread() = {&pool.allocator_, pool.id_, &stream_};
+  memory::pool_of_thread() = {&pool.allocator_, pool.id_, &*stream_};
 }
 MemoryPoolScope::~MemoryPoolScope() { memory::pool_of_thread() = {allocator_, id_, outer_stream_}; }
 

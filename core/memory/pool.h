@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "dlcuda/core/memory/caching_allocator.h"
 
@@ -35,15 +36,14 @@ class MemoryPool {
 class MemoryPoolScope {
  public:
   MemoryPoolScope(const MemoryPool& pool, Stream stream) noexcept;
-  /// What this thread allocates comes from no pool: for what it keeps beyond the step that is being recorded.
-  /// In the pool it could lie where the step has had something else before, and would spoil that in replays.
+  /// No pool: for what outlives the work of a scope outside.
   MemoryPoolScope() noexcept;
   ~MemoryPoolScope();
   MemoryPoolScope(const MemoryPoolScope&) = delete;
   MemoryPoolScope& operator=(const MemoryPoolScope&) = delete;
 
  private:
-  Stream stream_;
+  std::optional<Stream> stream_;
   const CachingAllocator* allocator_;  // of the scope outside
   std::uint64_t id_;
   const Stream* outer_stream_;

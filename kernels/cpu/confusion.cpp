@@ -17,9 +17,8 @@ void confusion_metrics(const TensorView& predictions, const TensorView& labels, 
   }
   const auto images = static_cast<double>(labels.shape[0]);
   auto* running = metrics.as<double>();
-  visit_floating(loss.dtype, [&]<typename T>() {
-    running[0] += static_cast<double>(static_cast<compute_t<T>>(*loss.as<const T>())) * images;
-  });
+  running[0] += images * (loss.dtype == DType::F64 ? *loss.as<const double>()
+                                                   : static_cast<double>(*loss.as<const float>()));
   running[1] += images;
 }
 

@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "dlcuda/core/memory/pool.h"
 #include "dlcuda/core/memory/tag.h"
 #include "dlcuda/core/tensor.h"
 
@@ -24,7 +23,6 @@ Scratch::Scratch(std::size_t bytes) {
   if (memory.nbytes() < bytes) {
     static const MemoryTag tag("scratch");
     const MemoryTagScope scope(tag);
-    const MemoryPoolScope kept;
     memory = Tensor::empty({0}, DType::U8);  // gives the smaller one back first
     memory = Tensor::empty({std::int64_t(bytes)}, DType::U8);
   }
