@@ -33,6 +33,8 @@ class YoloDetector : public Module {
  protected:
   /// Throws ArgumentError for no anchors, sizes that are not positive, and classes < 1.
   YoloDetector(std::int64_t classes, std::int64_t stride, const std::vector<BoxSize>& anchors);
+  /// The anchors, which decoding and loss take in f32 beside any predictions.
+  bool keeps_f32() const override { return true; }
   /// The 1x1 convolution to A * (5 + classes) channels.
   Conv2dOptions prediction_layer(std::int64_t in_channels) const;
 

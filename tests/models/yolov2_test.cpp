@@ -6,6 +6,7 @@
 #include "dlcuda/core/error.h"
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/models/yolov2/darknet_layers.h"
+#include "dlcuda/models/yolov2/detection.h"
 #include "dlcuda/tests/support/compare.h"
 #include "dlcuda/tests/support/devices.h"
 #include "dlcuda/tests/support/errors.h"
@@ -60,6 +61,17 @@ TEST(YoloV2, AnchorsTravelWithTheWeights) {
   TinyYoloV2 b({.classes = 1, .anchors = {{3, 4}}, .width = 1, .stages = 1});
   b.load_state_dict(a.state_dict());
   EXPECT_EQ(b.anchors().values<float>(), (std::vector{1.0f, 2.0f}));
+}
+
+TEST(YoloV2, HalfPrecisionKeepsItsAnchors) {
+  TinyYoloV2 net({.classes = 1, .width = 1, .stages = 1});
+  net.to(DType::BF16);
+  EXPECT_EQ(net.anchors().dtype(), DType::F32);
+  const autograd::NoGrad no_grad;
+  net.eval();
+  const Tensor raw = net(Tensor::zeros({1, 3, 4, 4}, DType::BF16));
+  EXPECT_EQ(raw.dtype(), DType::BF16);
+  EXPECT_EQ(detect(raw, net.anchors(), 1).count.shape(), (Shape{1}));
 }
 
 TEST(YoloV2, RefusesWhatNoNetworkHas) {
