@@ -72,6 +72,16 @@ std::int64_t fold_batch_norm(Module& model) {
   return folded;
 }
 
+ConvAct::ConvAct(const std::string& name, const Conv2dOptions& conv,
+                 const functional::ActivationParams& activation)
+    : conv_(conv), activation_(activation) {
+  register_module(name, &conv_);
+}
+
+std::string ConvAct::describe() const {
+  return fmt::format("ConvAct({}, {})", conv_.describe(), activation_.describe());
+}
+
 Nested::Nested(const std::string& name, std::unique_ptr<Module> inner) : inner_(std::move(inner)) {
   register_module(name, inner_.get());
 }
@@ -86,9 +96,9 @@ SqueezeExcitation::SqueezeExcitation(std::int64_t channels, std::int64_t squeeze
   register_module("fc2", &fc2_);
 }
 
-Tensor SqueezeExcitation::forward(const Tensor& x) {            // (N, C, H, W)
-  const Tensor squeezed = functional::silu(fc1_(average_(x)));  // (N, C / 24, 1, 1), say
-  return functional::multiply(x, functional::sigmoid(fc2_(squeezed)));
+Tensor SqueezeExcitation::forward(const Tensor& x) {                          // (N, C, H, W)
+  const Tensor squeezed = fc1_(average_(x), {}, {.kind = Activation::Silu});  // (N, C / 24, 1, 1), say
+  return functional::multiply(x, fc2_(squeezed, {}, {.kind = Activation::Sigmoid}));
 }
 
 std::string SqueezeExcitation::describe() const {

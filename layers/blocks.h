@@ -58,6 +58,20 @@ class ConvBnAct : public Module {
 /// stay as they are.
 std::int64_t fold_batch_norm(Module& model);
 
+/// activation(conv(x)), one pass in inference.
+class ConvAct : public Module {
+ public:
+  /// name: of the convolution. Throws ArgumentError as Conv2d and ActivationLayer do.
+  ConvAct(const std::string& name, const Conv2dOptions& conv,
+          const functional::ActivationParams& activation = {.kind = functional::Activation::Relu});
+  Tensor forward(const Tensor& x) override { return conv_(x, {}, activation_.params()); }
+  std::string describe() const override;
+
+ private:
+  Conv2d conv_;
+  ActivationLayer activation_;
+};
+
 /// A module under one more name: what it holds is called "conv.0", say, and not "0". For published models
 /// that wrap their blocks so.
 class Nested : public Module {

@@ -141,6 +141,7 @@ class ActivationLayer : public Module {
   /// finite.
   explicit ActivationLayer(const functional::ActivationParams& params);
   Tensor forward(const Tensor& x) override;
+  const functional::ActivationParams& params() const { return params_; }
   std::string describe() const override;
 
  private:

@@ -2,6 +2,7 @@
 
 #include "dlcuda/core/autograd.h"
 #include "dlcuda/kernels/arithmetic.h"
+#include "dlcuda/layers/blocks.h"
 #include "dlcuda/layers/normalization.h"
 #include "dlcuda/models/configured.h"
 #include "dlcuda/models/images.h"
@@ -34,15 +35,14 @@ AlexNet::AlexNet(const AlexNetConfig& config) : config_(config), average_({kPool
                              Stage{3, 1, 1, 1, false, false}, Stage{3, 1, 1, config.groups, false, false},
                              Stage{3, 1, 1, config.groups, true, false}}) {
     const std::int64_t pad = stage.padding, width = config.widths[number++];
-    features_
-        .add<Conv2d>(Conv2dOptions{.in_channels = channels,
-                                   .out_channels = width,
-                                   .kernel = {stage.kernel, stage.kernel},
-                                   .params = {.stride = {stage.stride, stage.stride},
-                                              .padding = {pad, pad, pad, pad},
-                                              .groups = stage.groups},
-                                   .scheme = scheme})
-        .add<Relu>();
+    const Conv2dOptions conv{.in_channels = channels,
+                             .out_channels = width,
+                             .kernel = {stage.kernel, stage.kernel},
+                             .params = {.stride = {stage.stride, stage.stride},
+                                        .padding = {pad, pad, pad, pad},
+                                        .groups = stage.groups},
+                             .scheme = scheme};
+    features_.append_inline(std::make_unique<ConvAct>(std::to_string(features_.place()), conv), 2);
     if (stage.norm) features_.append_inline(std::make_unique<LocalResponseNorm>(kResponseNorm), 0);
     if (stage.pool) features_.add<MaxPool2d>(pool);
     channels = width;

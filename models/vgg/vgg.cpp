@@ -17,11 +17,11 @@ constexpr std::int64_t kLeast = 32;  // halved five times
 /// Convolution, normalisation and ReLU, one after another in torchvision's list.
 void add_convolution(Sequential& features, std::int64_t in, std::int64_t out, bool batch_norm) {
   const Conv2dOptions conv = with_bias(same_conv(in, out, 3));
+  const std::size_t place = features.place();
   if (!batch_norm) {
-    features.add<Conv2d>(conv).add<Relu>();
+    features.append_inline(std::make_unique<ConvAct>(std::to_string(place), conv), 2);
     return;
   }
-  const std::size_t place = features.place();
   features.append_inline(
       std::make_unique<ConvBnAct>(ConvBnActOptions{
           .conv = conv, .conv_name = std::to_string(place), .norm_name = std::to_string(place + 1)}),

@@ -10,6 +10,7 @@
 #include "dlcuda/tests/support/devices.h"
 #include "dlcuda/tests/support/errors.h"
 #include "dlcuda/tests/support/random_tensor.h"
+#include "dlcuda/tests/support/stir.h"
 
 namespace dlcuda::testing {
 namespace {
@@ -21,20 +22,6 @@ std::vector<std::string> names(const Module& module) {
   std::vector<std::string> result;
   for (const auto& [name, tensor] : module.state_dict()) result.push_back(name);
   return result;
-}
-
-/// Statistics and parameters that are not those of a fresh layer.
-void stir(Module& module) {
-  std::uint32_t ordinal = 0;
-  NamedTensors state;
-  for (const auto& [name, tensor] : module.state_dict()) {
-    const bool positive = name.ends_with("running_var");
-    state.emplace_back(name,
-                       tensor.dtype() == DType::I64
-                           ? tensor
-                           : random_tensor(tensor.shape(), ++ordinal, DType::F32, positive ? 0.5 : -1, 1));
-  }
-  module.load_state_dict(state);
 }
 
 TEST(Blocks, InlineChildrenAreNamedAsTheParentsOwn) {
@@ -112,6 +99,44 @@ TEST(Blocks, ReplacedWeightsMustFit) {
         conv.replace(Tensor::zeros({4, 3, 3, 1}), Tensor::zeros({4}));
       },
       "weight", "[4, 3, 3, 3]", "[4, 3, 3, 1]");
+}
+
+TEST(Blocks, ConvActIsAConvolutionAndAnActivation) {
+  const ConvAct block("3", with_bias(same_conv(2, 4, 3)), {.kind = Activation::Relu6});
+  EXPECT_THAT(names(block), ElementsAre("3.weight", "3.bias"));
+  EXPECT_EQ(block.describe(), "ConvAct(Conv2d(2, 4, kernel 3x3, padding 1x1), Relu6())");
+  ConvAct act("conv", with_bias(same_conv(2, 4, 3)), {.kind = Activation::Relu6});
+  const Tensor x = random_tensor({2, 2, 5, 5}, 1, DType::F32, -9, 9);
+  const auto& [weight, bias] = std::pair(act.state_dict()[0].second, act.state_dict()[1].second);
+  const Tensor expected = functional::relu6(functional::conv2d(x, weight, bias, {.padding = {1, 1, 1, 1}}));
+  expect_close(act(x).detach(), expected);
+  const autograd::NoGrad no_grad;
+  expect_close(act(x), expected);
+}
+
+TEST(Blocks, NestedAddsAName) {
+  EXPECT_THAT(names(Nested("conv", std::make_unique<Linear>(3, 2))), ElementsAre("conv.weight", "conv.bias"));
+  Nested nested("conv", std::make_unique<Linear>(3, 2));
+  EXPECT_EQ(nested.describe(), "Linear(3, 2)");
+  EXPECT_EQ(nested(Tensor::zeros({5, 3})).shape(), (Shape{5, 2}));
+  expect_error<ArgumentError>([] { Nested("conv", nullptr); }, "null");
+}
+
+TEST(Blocks, SqueezeExcitationScalesChannels) {
+  for (const Device device : test_devices()) {
+    SqueezeExcitation block(4, 2);
+    EXPECT_THAT(names(block), ElementsAre("fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"));
+    stir(block);
+    const NamedTensors state = block.state_dict();
+    const Tensor x = random_tensor({2, 4, 3, 2}, 5, DType::F32);
+    const Tensor squeezed = functional::flatten(functional::global_avg_pool2d(x));
+    const auto matrix = [](const Tensor& weight) { return weight.view({weight.size(0), weight.size(1)}); };
+    const Tensor gate = functional::sigmoid(functional::linear(
+        functional::silu(functional::linear(squeezed, matrix(state[0].second), state[1].second)),
+        matrix(state[2].second), state[3].second));
+    block.to(device);
+    expect_close(block(x.to(device)).detach(), functional::multiply(x, gate.view({2, 4, 1, 1})));
+  }
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "dlcuda/core/error.h"
 #include "dlcuda/kernels/random.h"
@@ -55,7 +56,10 @@ TEST(Init, DeviationsAndBounds) {
                         {Scheme::XavierNormal, std::sqrt(2 / (in + out)), false},
                         {Scheme::XavierUniform, std::sqrt(2 / (in + out)), true},
                         {Scheme::LeCunNormal, std::sqrt(1 / in), false},
-                        {Scheme::LeCunUniform, std::sqrt(1 / in), true}}) {
+                        {Scheme::LeCunUniform, std::sqrt(1 / in), true},
+                        {Scheme::HeNormalFanOut, std::sqrt(2 / out), false},
+                        {Scheme::SmallNormal, 0.01, false},
+                        {Scheme::UniformFanOut, std::sqrt(1 / out / 3), true}}) {
     SCOPED_TRACE(int(c.scheme));
     const Statistics s = statistics(init::weight(shape, c.scheme));
     // Five deviations of the estimates.
@@ -97,6 +101,23 @@ TEST(Init, EachCallDrawsOtherNumbers) {
   kernels::manual_seed(1);
   EXPECT_NE(init::weight({3, 3}, Scheme::Default).values<float>(),
             init::weight({3, 3}, Scheme::Default).values<float>());
+}
+
+TEST(Init, UninitializedWeightsTakeTheirTurn) {
+  const auto second = [](bool draw_first) {
+    kernels::manual_seed(3);
+    {
+      std::optional<init::Uninitialized> scope;
+      if (!draw_first) scope.emplace();
+      (void)init::weight({50, 40}, Scheme::HeNormal);
+    }
+    return init::weight({5, 4}, Scheme::Default).values<float>();
+  };
+  EXPECT_EQ(second(true), second(false));
+  const init::Uninitialized outer;
+  { const init::Uninitialized inner; }
+  EXPECT_EQ(init::weight({3, 2}, Scheme::SmallNormal).shape(), (Shape{3, 2}));
+  EXPECT_EQ(init::bias(3, 2, Scheme::Default).shape(), Shape{3});
 }
 
 TEST(Init, EmptyWeights) {

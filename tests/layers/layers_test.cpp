@@ -122,6 +122,49 @@ class Probe : public Module {
   std::string* seen_;
 };
 
+TEST(Layers, StochasticDepthDropsWholeSamplesInTraining) {
+  kernels::manual_seed(5);
+  StochasticDepth layer(0.25);
+  EXPECT_EQ(layer.describe(), "StochasticDepth(0.25)");
+  const Tensor x = random_tensor({400, 3, 2, 2}, 1, DType::F32, 1, 2);
+  EXPECT_TRUE(layer.active());
+  const auto from = x.values<float>(), to = layer(x).values<float>();
+  int dropped = 0;
+  for (std::size_t sample = 0; sample < 400; ++sample) {
+    const bool gone = to[sample * 12] == 0;
+    dropped += gone;
+    for (std::size_t i = sample * 12; i < sample * 12 + 12; ++i) {
+      EXPECT_FLOAT_EQ(to[i], gone ? 0 : from[i] / 0.75f);
+    }
+  }
+  EXPECT_NEAR(dropped, 100, 30);  // about three and a half deviations
+  layer.eval();
+  EXPECT_FALSE(layer.active());
+  EXPECT_EQ(layer(x).values<float>(), from);
+  EXPECT_FALSE(StochasticDepth(0).active());
+  EXPECT_THAT(refusal<StochasticDepth>(1.5), HasSubstr("StochasticDepth: p must be a probability"));
+}
+
+TEST(Layers, InlineBlocksTakeTheirPlacesInASequence) {
+  struct Pair : Module {
+    Linear linear{2, 2};
+    explicit Pair(const std::string& name) { register_module(name, &linear); }
+    Tensor forward(const Tensor& x) override { return functional::relu(linear(x)); }
+    std::string describe() const override { return "Pair"; }
+  };
+  Sequential net;
+  net.add<Linear>(2, 2);
+  net.append_inline(std::make_unique<Pair>(std::to_string(net.place())), 2);
+  net.append_inline(std::make_unique<Relu>(), 0);
+  net.add<Linear>(2, 1);
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : net.parameters()) names.push_back(name);
+  EXPECT_THAT(names, testing::ElementsAre("0.weight", "0.bias", "1.weight", "1.bias", "3.weight", "3.bias"));
+  EXPECT_EQ(net(Tensor::zeros({5, 2})).shape(), (Shape{5, 1}));
+  EXPECT_THROW(net.append_inline(std::make_unique<Pair>("0"), 1), ArgumentError);  // taken
+  EXPECT_THROW(net.append_inline(nullptr, 1), ArgumentError);
+}
+
 TEST(Layers, AllocationsAreTaggedWithThePathOfTheLayer) {
   std::string inner, outer;
   Sequential net;

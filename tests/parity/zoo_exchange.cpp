@@ -4,8 +4,9 @@
 // "x1", and the labels of x0. OUT: "initial_logits" of the new model for x0; and with the weights of IN
 // "logits0", "logits1", and "channels_last0" for x0 in that format; then, with dropout off and in inference
 // mode, or in training mode with --train, the gradients of the cross-entropy of x0: "grad/x", "grad/NAME",
-// and the buffers as they are then: "after/NAME". "googlenet_auxiliary" is GoogLeNet with its auxiliary
-// classifiers, whose losses count in training.
+// and the buffers as they are then: "after/NAME"; and with the weights of IN again, for x0, "bf16" in that
+// precision and "folded" with the batch norms folded into their convolutions. "googlenet_auxiliary" is
+// GoogLeNet with its auxiliary classifiers, whose losses count in training.
 #include <cstdio>
 #include <exception>
 #include <memory>
@@ -14,6 +15,7 @@
 #include "dlcuda/core/autograd.h"
 #include "dlcuda/core/safetensors.h"
 #include "dlcuda/kernels/copy.h"
+#include "dlcuda/layers/blocks.h"
 #include "dlcuda/layers/layers.h"
 #include "dlcuda/models/googlenet/googlenet.h"
 #include "dlcuda/models/zoo.h"
@@ -43,17 +45,17 @@ void run(const std::string& name, const char* in_path, const char* out_path, con
          bool train) {
   const SafetensorsFile in(in_path);
   NamedTensors out;
+  NamedTensors state;
+  const std::string prefix = "weights/";
+  for (const std::string& entry : in.names()) {
+    if (entry.starts_with(prefix)) state.emplace_back(entry.substr(prefix.size()), in.tensor(entry));
+  }
   const auto model = make(name);
   model->eval();
   {
     const autograd::NoGrad no_grad;
     save_safetensors(saved_path, model->state_dict());
     out.emplace_back("initial_logits", (*model)(in.tensor("x0")));
-    NamedTensors state;
-    const std::string prefix = "weights/";
-    for (const std::string& entry : in.names()) {
-      if (entry.starts_with(prefix)) state.emplace_back(entry.substr(prefix.size()), in.tensor(entry));
-    }
     model->load_state_dict(state);
     out.emplace_back("logits0", (*model)(in.tensor("x0")));
     out.emplace_back("logits1", (*model)(in.tensor("x1")));
@@ -70,6 +72,17 @@ void run(const std::string& name, const char* in_path, const char* out_path, con
     if (tensor.grad().defined()) out.emplace_back("grad/" + parameter, tensor.grad());
   }
   for (const auto& [buffer, tensor] : model->buffers()) out.emplace_back("after/" + buffer, tensor);
+
+  const autograd::NoGrad no_grad;
+  model->eval();
+  model->load_state_dict(state);
+  model->to(DType::BF16);
+  const Tensor bf16 = (*model)(kernels::cast(in.tensor("x0"), DType::BF16));
+  out.emplace_back("bf16", kernels::cast(bf16, DType::F32));
+  model->to(DType::F32);
+  model->load_state_dict(state);
+  fold_batch_norm(*model);
+  out.emplace_back("folded", (*model)(in.tensor("x0")));
   save_safetensors(out_path, out);
 }
 

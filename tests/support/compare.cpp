@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "dlcuda/kernels/copy.h"
 
@@ -41,6 +42,18 @@ void expect_close(const Tensor& actual, const Tensor& expected, const Tolerance&
   }
   EXPECT_EQ(wrong, 0u) << wrong << " of " << a.size() << " elements differ; the first, " << first << ": got "
                        << a[first] << ", expected " << e[first];
+}
+
+double relative_distance(const Tensor& actual, const Tensor& expected) {
+  const auto a = as_doubles(actual), e = as_doubles(expected);
+  EXPECT_EQ(actual.shape(), expected.shape());
+  if (a.size() != e.size()) return std::numeric_limits<double>::infinity();
+  double difference = 0, norm = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    difference += (a[i] - e[i]) * (a[i] - e[i]);
+    norm += e[i] * e[i];
+  }
+  return difference == 0 ? 0 : std::sqrt(difference / norm);
 }
 
 }  // namespace dlcuda::testing

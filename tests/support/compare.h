@@ -20,6 +20,8 @@ Tolerance tolerance(DType dtype);
 void expect_close(const Tensor& actual, const Tensor& expected, double widen = 1);
 /// The same with a tolerance of its own.
 void expect_close(const Tensor& actual, const Tensor& expected, const Tolerance& allowed);
+/// |actual - expected| / |expected|, Euclidean: for results of long chains, whose elements cancel.
+double relative_distance(const Tensor& actual, const Tensor& expected);
 /// All elements as f64, in logical order.
 std::vector<double> as_doubles(const Tensor& x);
 
