@@ -16,13 +16,14 @@ std::int64_t extent(const char* side, std::int64_t in, std::int64_t kernel, std:
                "pool2d: padding must be between 0 and half the kernel ({}), got {}", kernel / 2, padding);
   DLCUDA_CHECK(kernel < kLargest && stride < kLargest && in < kLargest, ShapeError,
                "pool2d: {} {} with a window of {} and a stride of {} is too large", side, in, kernel, stride);
-  DLCUDA_CHECK(in + 2 * padding >= kernel, ShapeError,
+  // In ceil mode a window may reach beyond the input by less than a stride, even if it is the only one.
+  const std::int64_t room = in + 2 * padding - kernel + (ceil_mode ? stride - 1 : 0);
+  DLCUDA_CHECK(room >= 0 && (in > 0 || !ceil_mode), ShapeError,
                "pool2d: a window of {} does not fit into an input of {} {} with padding {}", kernel, side, in,
                padding);
-  const std::int64_t room = in + 2 * padding - kernel;
   std::int64_t windows = room / stride + 1;
-  // One more where something is left, unless it would begin in the padding behind the input.
-  if (ceil_mode && room % stride != 0 && windows * stride < in + padding) ++windows;
+  // None begins in the padding behind the input.
+  if (ceil_mode && (windows - 1) * stride >= in + padding) --windows;
   return windows;
 }
 

@@ -20,7 +20,7 @@ CASES = [pool_case(image(1, 1, 2, 2)), pool_case(image(1, 1, 1, 1), (1, 1), (1, 
          pool_case(image(2, 3, 5, 7), (3, 2), (1, 2), (1, 0)), pool_case(image(1, 2, 6, 5), (3, 3), (2, 2), (1, 1), include=False),
          pool_case(image(2, 2, 5, 6), ceil=True), pool_case(image(1, 3, 6, 7), (3, 3), (2, 2), (1, 1), ceil=True),
          pool_case(image(1, 3, 7, 7), (3, 3), (2, 2), (1, 1), include=False, ceil=True), pool_case(image(1, 1, 4, 9), (2, 3), (3, 2), (1, 1)),
-         pool_case(image(1, 2, 3, 3), (2, 2), (3, 3), (1, 1), ceil=True), pool_case(image(0, 2, 4, 4)), pool_case(image(2, 33, 4, 4)),
+         pool_case(image(1, 2, 3, 3), (2, 2), (3, 3), (1, 1), ceil=True), pool_case(image(2, 2, 2, 4), (3, 5), (2, 2), ceil=True), pool_case(image(0, 2, 4, 4)), pool_case(image(2, 33, 4, 4)),
          pool_case(image(1, 2, 9, 9), (5, 4), (1, 1), (2, 2)), pool_case(image(1, 16, 47, 45), (3, 3), (2, 2), (1, 1)),
          pool_case(image(1, 40, 32, 30))]
 
