@@ -18,7 +18,7 @@ void check_rgb(const Image& image) {
 /// Black or white, whichever is read better on the colour.
 Color ink_on(const Color& color) {
   const double light = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2];
-  return light > 140 ? Color{0, 0, 0} : Color{255, 255, 255};
+  return light > 110 ? Color{0, 0, 0} : Color{255, 255, 255};
 }
 
 }  // namespace

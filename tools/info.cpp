@@ -31,9 +31,10 @@ void print_text() {
   }
   rows.push_back({"device auto", choose_device("auto").description});
   for (const kernels::LibraryInfo& library : kernels::libraries()) {
-    rows.push_back(
-        {library.name, fmt::format("{} ({})", library.version.empty() ? "not used" : library.version,
-                                   library.version.empty() ? library.reason : library.purpose)});
+    rows.push_back({library.name,
+                    fmt::format("{} ({})", library.version.empty() ? "not used" : library.version,
+                                library.version.empty() ? library.reason.substr(0, library.reason.find('\n'))
+                                                        : library.purpose)});
   }
   std::vector<std::string> models;
   for (const ZooModel& model : zoo()) models.push_back(model.name);
