@@ -46,8 +46,8 @@ int train_main(int argc, const char* const* argv, const ModelSpec& spec) noexcep
 /// The exit code for an error, as above.
 int exit_code(const std::exception& error);
 
-/// What a main() does: runs a program, which gives its exit code, and sees that standard output was written to
-/// its end. What it throws is one message on standard error and an exit code as above.
+/// What a main() does: runs a program, which gives its exit code, and sees that standard output was written
+/// to its end. What it throws is one message on standard error and an exit code as above.
 int run_program(const std::function<int()>& program) noexcept;
 
 }  // namespace dlcuda

@@ -4,6 +4,7 @@
 
 #include "dlcuda/core/error.h"
 #include "dlcuda/core/memory/caching_allocator.h"
+#include "dlcuda/layers/blocks.h"
 #include "dlcuda/models/lenet5/lenet5.h"
 #include "dlcuda/models/zoo.h"
 
@@ -98,6 +99,20 @@ TEST(ModelTable, PublishedMultiplyAddsOfTheZoo) {
     EXPECT_NEAR(double(summary.multiply_adds), model.multiply_adds, 0.03 * model.multiply_adds) << model.name;
     EXPECT_EQ(summary.parameters, model.parameters) << model.name;
   }
+}
+
+TEST(ModelTable, AFoldedModelMultipliesAsMuch) {
+  const auto make = [](bool fold) {
+    return [fold] {
+      auto model = make_model("resnet18");
+      if (fold) fold_batch_norm(*model);
+      return model;
+    };
+  };
+  const ModelSummary plain = summarize_model(make(false), {1, 3, 64, 64});
+  const ModelSummary folded = summarize_model(make(true), {1, 3, 64, 64});
+  EXPECT_EQ(folded.multiply_adds, plain.multiply_adds);
+  EXPECT_LT(folded.layers.size(), plain.layers.size());
 }
 
 TEST(ModelTable, TakesNoMemoryAndRunsNothing) {
