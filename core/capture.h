@@ -55,6 +55,8 @@ struct Planning {
   CachingAllocator& host_memory;
   /// What would be made once and kept by the process, on a device that need not exist: by name.
   std::map<std::string, std::shared_ptr<void>> objects{};
+  /// Told each operation's multiplications and additions, while a profile_detail::CountingScope lives.
+  std::function<void(double flops)> on_operation{};
 
   CachingAllocator& memory_of(Device of) { return of == device ? device_memory : host_memory; }
 };

@@ -40,7 +40,8 @@ Tensor to_tensor(const Image& picture, const LoadedModel& model) {
   const Tensor x = Tensor::empty({1, model.input.channels, model.input.height, model.input.width});
   RandomStream random(0, 0, 0);  // there is nothing random in it
   ImagePipeline::Scratch scratch;
-  pipeline(picture.pixels, std::span(x.data<float>(), picture.pixels.size()), random, scratch);
+  Target none;
+  pipeline(picture.pixels, std::span(x.data<float>(), picture.pixels.size()), none, random, scratch);
   return x;
 }
 
