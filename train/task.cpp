@@ -50,16 +50,22 @@ Figures ClassificationTask::figures() const {
   return {.loss = sums[0] / sums[2], .score = sums[1] / sums[2], .count = std::int64_t(sums[2])};
 }
 
-SegmentationTask::SegmentationTask(Device device, std::int64_t classes)
+SegmentationTask::SegmentationTask(Device device, std::int64_t classes,
+                                   const std::vector<float>& class_weight)
     : counts_(Tensor::zeros({classes, classes}, DType::I64, device)),
-      metrics_(Tensor::zeros({2}, DType::F64, device)) {}
+      metrics_(Tensor::zeros({2}, DType::F64, device)) {
+  if (class_weight.empty()) return;
+  DLCUDA_CHECK(std::int64_t(class_weight.size()) == classes, ArgumentError,
+               "segmentation: {} class weights for {} classes", class_weight.size(), classes);
+  class_weight_ = Tensor::from_values(class_weight, {classes}, device);
+}
 
 Tensor SegmentationTask::loss(Module& model, const Batch& batch) {
   const Tensor logits = model(batch.images);  // (N, classes, H', W')
   static const MemoryTag kTag("loss");
   const MemoryTagScope scope(kTag);
   const Tensor labels = middle(batch.labels, logits);
-  const Tensor loss = functional::cross_entropy(logits, labels, {}, {.ignore_index = kNoLabel});
+  const Tensor loss = functional::cross_entropy(logits, labels, class_weight_, {.ignore_index = kNoLabel});
   kernels::confusion_metrics(kernels::argmax(logits.detach(), 1), labels, loss.detach(), counts_, metrics_);
   return loss;
 }

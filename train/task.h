@@ -45,7 +45,9 @@ class ClassificationTask : public Task {
 /// taken for it, the part that is both; classes that never occur are left out.
 class SegmentationTask : public Task {
  public:
-  SegmentationTask(Device device, std::int64_t classes);
+  /// class_weight: of each class's pixels in the loss, against a background that outweighs all else; empty: 1
+  /// each. Throws ArgumentError for another number of them.
+  SegmentationTask(Device device, std::int64_t classes, const std::vector<float>& class_weight = {});
   Tensor loss(Module& model, const Batch& batch) override;
   void reset() override;
   Figures figures() const override;
@@ -55,8 +57,9 @@ class SegmentationTask : public Task {
   std::vector<double> class_overlaps() const;
 
  private:
-  Tensor counts_;   // i64 (classes, classes), on the device: pixels by label and prediction
-  Tensor metrics_;  // f64 (2), on the device: summed loss, images
+  Tensor counts_;        // i64 (classes, classes), on the device: pixels by label and prediction
+  Tensor metrics_;       // f64 (2), on the device: summed loss, images
+  Tensor class_weight_;  // f32 (classes), or undefined
 };
 
 }  // namespace dlcuda
