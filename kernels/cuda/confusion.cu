@@ -22,9 +22,11 @@ __global__ void confusion_kernel(const std::int64_t* predictions, const std::int
                                  std::int64_t rows, std::int64_t classes, const float* loss, double images,
                                  Counter* counts, double* metrics) {
   __shared__ unsigned block_counts[kShared ? kSharedCounters : 1];
-  const auto counters = static_cast<int>(kShared ? classes * classes : 0);
-  for (int i = threadIdx.x; i < counters; i += blockDim.x) block_counts[i] = 0;
-  __syncthreads();
+  [[maybe_unused]] const auto counters = static_cast<int>(classes * classes);
+  if constexpr (kShared) {
+    for (int i = threadIdx.x; i < counters; i += blockDim.x) block_counts[i] = 0;
+    __syncthreads();
+  }
   for (std::int64_t r = global_thread(); r < rows; r += global_threads()) {
     const std::int64_t label = labels[r], predicted = predictions[r];
     if (label < 0 || label >= classes || predicted < 0 || predicted >= classes) continue;
@@ -35,9 +37,11 @@ __global__ void confusion_kernel(const std::int64_t* predictions, const std::int
       atomicAdd(&counts[at], Counter{1});
     }
   }
-  __syncthreads();
-  for (int i = threadIdx.x; i < counters; i += blockDim.x) {
-    if (block_counts[i] != 0) atomicAdd(&counts[i], Counter{block_counts[i]});
+  if constexpr (kShared) {
+    __syncthreads();
+    for (int i = threadIdx.x; i < counters; i += blockDim.x) {
+      if (block_counts[i] != 0) atomicAdd(&counts[i], Counter{block_counts[i]});
+    }
   }
   if (global_thread() == 0) {
     metrics[0] += static_cast<double>(*loss) * images;
