@@ -6,7 +6,8 @@ Each model gets random weights with statistics that fit them roughly, as trainin
 are logits, in both memory formats, with folded batch norms, and in bf16; with dropout off and in training mode, where there are
 batch norms, the gradients of a cross-entropy by the images and by every parameter, and the running statistics afterwards; then the
 initial weights that the library saved must load strictly and give the library's logits. PyTorch in f64 is right: a tensor must agree
-with it in relative L2 norm within 1e-4 (bf16: 2e-2), or, where it is a gradient, within twice of what PyTorch itself is off in f32.
+with it in relative L2 norm within 1e-4, and where it is a gradient, within 1e-4 or twice of what PyTorch itself is off in f32; bf16
+logits within 2e-2, or twice of what PyTorch is off in bf16, since random weights magnify rounding more than trained ones.
 Exits 77 where a package is not installed.
 """
 import argparse
@@ -61,14 +62,15 @@ def last_of_residuals(model):
 
 
 def randomise(model, generator):
-    """Weights as they begin, everything else random; running statistics as this model has them, within a factor."""
+    """Weights as they begin, everything else random; running statistics as this model has them, within a factor. Biases are positive,
+    which leaves most ReLUs open: else such a network magnifies rounding, as no trained one does."""
     def uniform(like, low, high):
         return torch.empty_like(like).uniform_(low, high, generator=generator)
 
     with torch.no_grad():
         for m in model.modules():
             if getattr(m, "bias", None) is not None:
-                m.bias.copy_(uniform(m.bias, -0.2, 0.2))
+                m.bias.copy_(uniform(m.bias, 0, 1))
         for m in norms_of(model):
             m.weight.copy_(uniform(m.weight, 0.5, 1.5))
         for m in last_of_residuals(model):
@@ -99,6 +101,13 @@ def logits_of(model, x):
     model.eval()
     with torch.no_grad():
         return model(x)
+
+
+def bf16_logits_of(model, x):
+    model = copy.deepcopy(model).bfloat16()
+    for m in norms_of(model):
+        m.float()
+    return logits_of(model, x.bfloat16())
 
 
 def gradients_of(model, x, labels, train):
@@ -161,7 +170,7 @@ def check(name, exchange, folder, seed):
         if i == 0:
             report.compare("logits", "channels-last logits", results.pop("channels_last0"), right)
             report.compare("folded", "logits of folded batch norms", results.pop("folded"), right)
-            report.compare("bf16", "bf16 logits", results.pop("bf16"), right, tolerance=BF16_TOLERANCE)
+            report.compare("bf16", "bf16 logits", results.pop("bf16"), right, bf16_logits_of(model, x), tolerance=BF16_TOLERANCE)
     initial = results.pop("initial_logits")
 
     right, pytorch = gradients_of(wide, x0.double(), labels, train), gradients_of(model, x0, labels, train)

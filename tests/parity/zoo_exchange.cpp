@@ -71,7 +71,7 @@ void run(const std::string& name, const char* in_path, const char* out_path, con
   for (const auto& [parameter, tensor] : model->parameters()) {
     if (tensor.grad().defined()) out.emplace_back("grad/" + parameter, tensor.grad());
   }
-  for (const auto& [buffer, tensor] : model->buffers()) out.emplace_back("after/" + buffer, tensor);
+  for (const auto& [buffer, tensor] : model->buffers()) out.emplace_back("after/" + buffer, tensor.clone());
 
   const autograd::NoGrad no_grad;
   model->eval();
