@@ -28,8 +28,9 @@ except ImportError as error:
 
 TOLERANCE, BF16_TOLERANCE = 1e-4, 2e-2
 # ReLU and max-pooling have kinks: where a value comes within rounding of one, f32 may take the other side, and gradients move by more
-# than rounding. That depends on the images; a gradient is wrong when it is so for each of several draws.
-DRAWS = 3
+# than rounding, here or in PyTorch. That depends on the images (VGG-19 meets one in two draws of three); a gradient is wrong when it is
+# so in each of several draws.
+DRAWS = 5
 SIZES = [(64, 64), (97, 75)]
 MODELS = (["alexnet", "googlenet", "googlenet_auxiliary", "mobilenet_v2"] + [f"vgg{n}{bn}" for n in (11, 13, 16, 19) for bn in ("", "_bn")]
           + [f"resnet{n}" for n in (18, 34, 50, 101, 152)] + [f"efficientnet_b{n}" for n in range(8)])
