@@ -49,13 +49,13 @@ MobileNetV2::MobileNetV2(const MobileNetV2Config& config) : config_(config) {
   std::int64_t channels = scaled(32);
   features_.add<ConvBnAct>(ConvBnActOptions{
       .conv = same_conv(config.in_channels, channels, 3, config.small_input ? 1 : 2), .activation = kRelu6});
-  for (const Stage& stage : {Stage{1, 16, 1, 1},    // (N, 32, 112, 112) -> (N, 16, 112, 112)
-                             Stage{6, 24, 2, 2},    // (N, 24, 56, 56)
-                             Stage{6, 32, 3, 2},    // (N, 32, 28, 28)
-                             Stage{6, 64, 4, 2},    // (N, 64, 14, 14)
-                             Stage{6, 96, 3, 1},    // (N, 96, 14, 14)
-                             Stage{6, 160, 3, 2},   // (N, 160, 7, 7)
-                             Stage{6, 320, 1, 1}})  // (N, 320, 7, 7)
+  for (const Stage& stage : {Stage{1, 16, 1, 1},  // (N, 32, 112, 112) -> (N, 16, 112, 112)
+                             Stage{6, 24, 2, config.small_input ? 1 : 2},  // (N, 24, 56, 56)
+                             Stage{6, 32, 3, 2},                           // (N, 32, 28, 28)
+                             Stage{6, 64, 4, 2},                           // (N, 64, 14, 14)
+                             Stage{6, 96, 3, 1},                           // (N, 96, 14, 14)
+                             Stage{6, 160, 3, 2},                          // (N, 160, 7, 7)
+                             Stage{6, 320, 1, 1}})                         // (N, 320, 7, 7)
   {
     for (std::int64_t block = 0; block < stage.blocks; ++block) {
       const InvertedResidual::Options options{.in_channels = channels,

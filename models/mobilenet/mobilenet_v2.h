@@ -16,7 +16,7 @@ namespace dlcuda DLCUDA_API {
 struct MobileNetV2Config {
   double width = 1;  ///< multiplies the channels, to multiples of 8; those of the last layer from 1 on
   double dropout = 0.2;
-  /// For small images: a first convolution without stride.
+  /// For small images: the first convolution and the first stage that strides do not.
   bool small_input = false;
   std::int64_t in_channels = 3;
   std::int64_t classes = 1000;
@@ -41,7 +41,7 @@ class InvertedResidual : public Module {
 };
 
 /// Images (N, in_channels, H, W) -> logits (N, classes); any H and W, though training needs more than one
-/// value per channel in the last map, which is H / 32 by W / 32 (small_input: H / 16 by W / 16).
+/// value per channel in the last map, which is H / 32 by W / 32 (small_input: H / 8 by W / 8).
 class MobileNetV2 : public Module {
  public:
   explicit MobileNetV2(const MobileNetV2Config& config = {});

@@ -26,7 +26,7 @@ expect() {
 expect 2 'unknown flag --nonsense' scripts/setup --nonsense
 expect 2 'unknown argument nonsense' scripts/test nonsense
 expect 2 'unknown flag --nonsense' scripts/format --nonsense
-expect 2 'unknown target nonsense; there are: safetensors' scripts/fuzz nonsense
+expect 2 'unknown target nonsense; there are: darknet safetensors' scripts/fuzz nonsense
 expect 2 'runs takes a number' scripts/fuzz --runs many
 expect 2 'name a model first' scripts/train
 expect 2 'unknown model "lanet5".*nearest first: lenet5' scripts/train lanet5

