@@ -21,7 +21,7 @@ using Colour = std::array<float, kChannels>;
 
 // How much the pictures vary. Radii are in parts of the picture's side, colours in grey levels.
 constexpr float kMinLargeRadius = 0.2f, kMaxLargeRadius = 0.42f;   // one shape to classify
-constexpr float kMinSmallRadius = 0.13f, kMaxSmallRadius = 0.27f;  // of several
+constexpr float kMinSmallRadius = 0.11f, kMaxSmallRadius = 0.23f;  // of several
 constexpr float kLeastRadius = 5.5f;  // in pixels: smaller ones cannot be told apart
 constexpr float kGap = 2.0f;          // pixels between two shapes, at least
 constexpr int kPlaceTries = 16;
@@ -29,7 +29,7 @@ constexpr float kDarkest = 25.0f, kBrightest = 230.0f;
 constexpr float kBackgroundContrast = 60.0f, kShapeContrast = 25.0f;  // of a texture's two colours
 constexpr float kLeastDifference = 130.0f;  // of a shape to its background, summed over channels
 constexpr int kColourTries = 8;
-constexpr float kMinGrain = 4.0f, kMaxGrain = 20.0f;
+constexpr float kMinGrain = 4.0f, kMaxGrain = 28.0f;
 
 /// A smooth random field: numbers on a lattice, and soft steps between them.
 class Field {

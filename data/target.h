@@ -40,9 +40,9 @@ inline constexpr std::int64_t kNoLabel = -1;
 /// The target of one image; what the dataset's kind does not need stays empty. Kept from image to image, so
 /// that nothing is allocated.
 struct Target {
-  std::int64_t label = kNoLabel;   ///< Class
-  std::vector<LabelledBox> boxes;  ///< Boxes
-  std::vector<std::uint8_t> mask;  ///< Mask: (height, width) classes, or kIgnoredPixel
+  std::int64_t label = kNoLabel;        ///< Class
+  std::vector<LabelledBox> boxes = {};  ///< Boxes
+  std::vector<std::uint8_t> mask = {};  ///< Mask: (height, width) classes, or kIgnoredPixel
 
   void clear() {
     label = kNoLabel;

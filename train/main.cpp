@@ -6,12 +6,14 @@
 #include <new>
 #include <optional>
 
+#include "dlcuda/core/autograd.h"
 #include "dlcuda/core/build.h"
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/cuda/runtime.h"
 #include "dlcuda/core/memory/caching_allocator.h"
 #include "dlcuda/core/memory/tag.h"
 #include "dlcuda/core/parallel.h"
+#include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/precision.h"
 #include "dlcuda/kernels/random.h"
 #include "dlcuda/optim/optimizer.h"
@@ -74,6 +76,21 @@ StartReport describe_run(const Run& run, const TrainOptions& options, const Modu
   return report;
 }
 
+void draw_predictions(const Run& run, const TrainOptions& options, Module& model, DataLoader& test) {
+  constexpr std::int64_t kMost = 8;
+  const autograd::NoGrad no_grad;
+  model.eval();
+  test.start_epoch(0);
+  const Batch* batch = test.next();
+  const Batch some =
+      batch->map([&](const Tensor& tensor) { return tensor.slice(0, std::min(kMost, batch->size())); });
+  const Tensor output = model(as_model_input(some, run.spec.format, model_dtype(options.precision)).images);
+  const auto on_cpu = [](const Tensor& tensor) { return tensor.to(Device::cpu()); };
+  const Tensor f32 = kernels::contiguous(kernels::cast(on_cpu(output.detach()), DType::F32));
+  write_png(run.folder.path() / "predictions.png",
+            run.spec.draw_predictions(some.map(on_cpu), f32, run.data.normalization));
+}
+
 /// From fresh weights to the final test; the signal that interrupted it, or 0.
 int train(Run& run, const TrainOptions& options) {
   kernels::manual_seed(options.seed);
@@ -125,10 +142,12 @@ int train(Run& run, const TrainOptions& options) {
     config.memory_timeline = &*timeline;
   }
   if (run.console.traits().terminal) config.progress_interval = std::chrono::milliseconds(100);
-  return Trainer({device, *model, *task, *optimizer, kernels::dropout_generator(device), train, validation,
-                  test, run.folder, run.observers, run.profile},
-                 config)
-      .run();
+  const int signal = Trainer({device, *model, *task, *optimizer, kernels::dropout_generator(device), train,
+                              validation, test, run.folder, run.observers, run.profile},
+                             config)
+                         .run();
+  if (signal == 0 && run.spec.draw_predictions) draw_predictions(run, options, *model, test);
+  return signal;
 }
 
 /// The same; where memory runs out, the error also tells the largest batch that would fit.

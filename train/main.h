@@ -10,6 +10,7 @@
 
 #include "dlcuda/core/macros.h"
 #include "dlcuda/core/shape.h"
+#include "dlcuda/data/image_file.h"
 #include "dlcuda/data/registry.h"
 #include "dlcuda/layers/module.h"
 #include "dlcuda/train/options.h"
@@ -36,6 +37,10 @@ struct ModelSpec {
   /// For a dataset of so many classes.
   std::function<std::unique_ptr<Task>(Device device, std::int64_t classes)> make_task =
       [](Device device, std::int64_t) { return std::make_unique<ClassificationTask>(device); };
+  /// Draws some test images with what the trained model made of them, for the run folder; may be empty. Both
+  /// are on the CPU, contiguous, and f32 where they are floating-point.
+  std::function<Image(const Batch& batch, const Tensor& output, const Normalization& normalization)>
+      draw_predictions = {};
 };
 
 /// Reads the flags, trains, leaves a run folder, and returns the exit code: 0 done, 1 other, 2 usage, 3 bad

@@ -5,6 +5,7 @@
 //     results.csv                one line an epoch, written as the epoch ends
 //     results.svg                curves of loss and score
 //     summary.json               the final test
+//     predictions.png            of some test images, where the model has a way to draw them
 //     weights/last.safetensors   after the last finished epoch, or where the run was interrupted
 //     weights/best.safetensors   of the epoch with the lowest validation loss
 #pragma once

@@ -20,5 +20,9 @@ struct Schedule {
 Schedule constant_schedule();
 /// From 1 to `last` along half a cosine wave (Loshchilov & Hutter, 2017, without restarts).
 Schedule cosine_schedule(double last = 0);
+/// From 1/20 to 1 along a straight line during the first part `warmup` (0 to 1, not 1) of the training, then
+/// to 0 along half a cosine wave: large rates before the norms' statistics have settled can cost a small
+/// network its first epochs (Goyal et al., 2017; Smith, 2018). Throws ArgumentError for another part.
+Schedule warmup_cosine_schedule(double warmup = 0.1);
 
 }  // namespace dlcuda

@@ -18,17 +18,6 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// With one channel the two formats lie in memory alike, and only the name changes.
-Batch as_model_input(const Batch& batch, MemoryFormat format, DType dtype) {
-  static const MemoryTag kTag("data");
-  const MemoryTagScope scope(kTag);
-  const bool renamed = batch.images.size(1) == 1;
-  Batch result = batch;
-  result.images = renamed ? batch.images.with_format(format) : kernels::to_format(batch.images, format);
-  if (result.images.dtype() != dtype) result.images = kernels::cast(result.images, dtype);
-  return result;
-}
-
 // What a recorded step is given, and back.
 std::vector<Tensor> to_tensors(const Batch& batch) {
   std::vector<Tensor> tensors{batch.images, batch.labels};
@@ -50,6 +39,17 @@ std::optional<std::string> first_not_finite(const Module& model) {
 }
 
 }  // namespace
+
+// With one channel the two formats lie in memory alike, and only the name changes.
+Batch as_model_input(const Batch& batch, MemoryFormat format, DType dtype) {
+  static const MemoryTag kTag("data");
+  const MemoryTagScope scope(kTag);
+  const bool renamed = batch.images.size(1) == 1;
+  Batch result = batch;
+  result.images = renamed ? batch.images.with_format(format) : kernels::to_format(batch.images, format);
+  if (result.images.dtype() != dtype) result.images = kernels::cast(result.images, dtype);
+  return result;
+}
 
 Trainer::Trainer(const TrainerParts& parts, TrainerConfig config)
     : parts_(parts),

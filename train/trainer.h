@@ -56,6 +56,9 @@ struct TrainerParts {
   StepProfile* profile = nullptr;  ///< may be null
 };
 
+/// A batch's images as a model of this format and dtype takes them.
+Batch as_model_input(const Batch& batch, MemoryFormat format, DType dtype);
+
 class Trainer {
  public:
   Trainer(const TrainerParts& parts, TrainerConfig config);

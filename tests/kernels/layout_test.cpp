@@ -276,5 +276,49 @@ TEST(Layout, ScaledSizeRoundsDown) {
   }
 }
 
+// From and into either format, into a part of a tensor whose other channels stay as they are.
+TEST(Layout, CopyWindowWritesIntoAChannelSlice) {
+  for (const DType dtype : {DType::F32, DType::BF16, DType::I64}) {
+    const Tensor source = counting({2, 3, 5, 6}, dtype);
+    const std::array<AxisPadding, 4> crop = {{{}, {}, {-1, -2}, {-2, 0}}};
+    const auto expected = as_doubles(kernels::cast(kernels::pad(source, crop), DType::F64));
+    for (const Device device : test_devices()) {
+      for (const MemoryFormat from : {MemoryFormat::Contiguous, MemoryFormat::ChannelsLast}) {
+        for (const MemoryFormat to : {MemoryFormat::Contiguous, MemoryFormat::ChannelsLast}) {
+          SCOPED_TRACE(to_string(device) + " " + to_string(dtype) + " " + to_string(from) + " " +
+                       to_string(to));
+          const Tensor x = kernels::to_format(source, from).to(device);
+          const Tensor all = Tensor::zeros({2, 5, 2, 4}, dtype, device, to);
+          Tensor slice = all.channel_slice(1, 4);
+          const auto version = all.version();
+          kernels::copy_window(slice, x, 1, 2);
+          EXPECT_GT(all.version(), version);
+          const auto channels = [&](std::int64_t begin, std::int64_t end) {
+            const Tensor some = kernels::narrow(all.to(Device::cpu()), 1, begin, end - begin);
+            return as_doubles(kernels::cast(some, DType::F64));
+          };
+          EXPECT_EQ(channels(1, 4), expected);
+          for (const std::int64_t c : {0, 4}) EXPECT_EQ(channels(c, c + 1), std::vector<double>(16, 0.0));
+        }
+      }
+    }
+  }
+}
+
+TEST(Layout, CopyWindowRefusesWhatIsOutside) {
+  const Tensor x = counting({2, 3, 5, 6});
+  const auto copy = [&](const Shape& shape, std::int64_t top, std::int64_t left) {
+    Tensor y = Tensor::zeros(shape);
+    kernels::copy_window(y, x, top, left);
+  };
+  EXPECT_NO_THROW(copy({2, 3, 2, 4}, 3, 2));
+  EXPECT_THROW(copy({2, 3, 2, 4}, 4, 2), ShapeError);
+  EXPECT_THROW(copy({2, 3, 2, 4}, 3, 3), ShapeError);
+  EXPECT_THROW(copy({2, 3, 2, 4}, -1, 0), ShapeError);
+  EXPECT_THROW(copy({2, 3, 2, 4}, 0, -1), ShapeError);
+  EXPECT_THROW(copy({2, 2, 2, 4}, 0, 0), ShapeError);
+  EXPECT_THROW(copy({1, 3, 2, 4}, 0, 0), ShapeError);
+}
+
 }  // namespace
 }  // namespace dlcuda::testing
