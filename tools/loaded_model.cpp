@@ -55,10 +55,12 @@ LoadedModel load_model(const ZooModel& model, const std::filesystem::path& weigh
                      .normalization = {},
                      .class_names = metadata.classes,
                      .metadata = file.metadata(),
-                     .report = {}};
+                     .report = {},
+                     .folded = false};
   loaded.input.channels = sizes.channels;
   loaded.normalization = fitting(metadata.normalization.value_or(model.normalization), sizes.channels);
-  if (is_folded(*loaded.module, file)) fold_batch_norm(*loaded.module);
+  loaded.folded = is_folded(*loaded.module, file);
+  if (loaded.folded) fold_batch_norm(*loaded.module);
   loaded.report = load_weights(*loaded.module, weights, options);
   loaded.module->eval();
   return loaded;

@@ -24,6 +24,7 @@ struct LoadedModel {
 
   std::map<std::string, std::string> metadata;  ///< all of it
   LoadReport report;
+  bool folded = false;  ///< the weights have no batch norms, and so the model has none
 
   /// "7", or the name of class 7.
   std::string class_name(std::int64_t index) const;

@@ -18,13 +18,8 @@ int main(int argc, char** argv) {
                .validation_count = 250,
                .test_count = 500};
   spec.train_transforms = {std::make_shared<RandomHorizontalFlip>()};
-  spec.make_model = [](const ImageShape& input, std::int64_t classes) -> std::unique_ptr<Module> {
-    UNetConfig config = UNetConfig::modern();
-    config.in_channels = input.channels;
-    config.classes = classes;
-    config.width = 12;
-    config.depth = 3;
-    return std::make_unique<UNet>(config);
+  spec.make_model = [](const ImageShape& input, std::int64_t classes) {
+    return find_model("unet_small").make(classes, input.channels);
   };
   // Nine pixels in ten are background: weighed like the others, it would be all that is learned at first.
   spec.make_task = [](Device device, std::int64_t classes) -> std::unique_ptr<Task> {

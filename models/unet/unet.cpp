@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "dlcuda/core/check.h"
+#include "dlcuda/models/configured.h"
 
 namespace dlcuda {
 namespace {
@@ -190,7 +191,8 @@ std::vector<ZooModel> unet_models() {
   };
   std::vector<ZooModel> models;
   for (const Row& row : {Row{"unet", UNetConfig::paper(), {1, 572, 572}, 31'030'658},
-                         Row{"unet_bn", UNetConfig::modern(), {3, 256, 256}, 31'037'698}}) {
+                         Row{"unet_bn", UNetConfig::modern(), {3, 256, 256}, 31'037'698},
+                         Row{"unet_small", UNetConfig::small(), {3, 64, 64}, 0}}) {
     models.push_back({.name = row.name,
                       .paper = "Ronneberger et al., 2015",
                       .prediction = Prediction::Pixels,
@@ -198,12 +200,7 @@ std::vector<ZooModel> unet_models() {
                       .classes = 2,
                       .normalization = {{0.5f}, {0.25f}},
                       .parameters = row.parameters,
-                      .make = [config = row.config](std::int64_t classes, std::int64_t channels) {
-                        UNetConfig changed = config;
-                        changed.classes = classes;
-                        changed.in_channels = channels;
-                        return std::make_unique<UNet>(changed);
-                      }});
+                      .make = configured<UNet>(row.config)});
   }
   return models;
 }

@@ -3,7 +3,9 @@
 #include <array>
 
 #include "dlcuda/core/check.h"
+#include "dlcuda/data/shapes.h"
 #include "dlcuda/layers/functional.h"
+#include "dlcuda/models/configured.h"
 #include "dlcuda/models/yolov2/darknet_layers.h"
 
 namespace dlcuda {
@@ -55,6 +57,19 @@ std::vector<BoxSize> YoloV2Config::voc_anchors() {
 }
 std::vector<BoxSize> TinyYoloV2Config::voc_anchors() {
   return {{1.08, 1.19}, {3.42, 4.41}, {6.63, 11.38}, {9.42, 5.11}, {16.62, 10.52}};
+}
+
+TinyYoloV2Config TinyYoloV2Config::small(const ImageShape& input) {
+  TinyYoloV2Config config{
+      .anchors = {}, .in_channels = input.channels, .width = 8, .stages = 3, .last_divisor = 1};
+  config.classes = std::int64_t(kShapeNames.size());
+  config.norm_momentum = 0.1;  // the running statistics must follow within a few hundred steps
+  // Sizes in parts of the picture; cluster_anchors() finds them in the generated shapes.
+  for (const double size : {0.222, 0.291, 0.372}) {
+    config.anchors.push_back(
+        {size * double(input.width >> config.stages), size * double(input.height >> config.stages)});
+  }
+  return config;
 }
 
 YoloV2::YoloV2(const YoloV2Config& config)
@@ -115,35 +130,29 @@ std::vector<ZooModel> yolo_models() {
                                 .normalization = unit,
                                 .parameters = 20'842'376,
                                 .multiply_adds = 2.79e9,
-                                .make = [](std::int64_t classes, std::int64_t channels) {
-                                  return std::make_unique<Darknet19>(
-                                      Darknet19Config{.classes = classes, .in_channels = channels});
-                                }}};
+                                .make = configured<Darknet19>(Darknet19Config{})}};
   const auto add = [&]<typename Model, typename Config>(std::in_place_type_t<Model>, const char* name,
-                                                        const Config& config, std::int64_t parameters,
-                                                        double multiply_adds) {
+                                                        const Config& config, const ImageShape& input,
+                                                        std::int64_t parameters, double multiply_adds) {
     models.push_back({.name = name,
                       .paper = kPaper,
                       .prediction = Prediction::Boxes,
-                      .input = {3, 416, 416},
+                      .input = input,
                       .classes = config.classes,
                       .normalization = unit,
                       .parameters = parameters,
                       .multiply_adds = multiply_adds,
-                      .make = [config](std::int64_t classes, std::int64_t channels) {
-                        Config changed = config;
-                        changed.classes = classes;
-                        changed.in_channels = channels;
-                        return std::make_unique<Model>(changed);
-                      }});
+                      .make = configured<Model>(config)});
   };
-  // Multiply-adds: half of the operations that Darknet prints.
+  constexpr ImageShape kInput{3, 416, 416}, kSmallInput{3, 64, 64};
   constexpr std::in_place_type_t<YoloV2> kFull;
   constexpr std::in_place_type_t<TinyYoloV2> kTiny;
-  add(kFull, "yolov2", YoloV2Config::coco(), 50'962'889, 14.73e9);
-  add(kFull, "yolov2_voc", YoloV2Config::voc(), 50'655'389, 14.68e9);
-  add(kTiny, "yolov2_tiny", TinyYoloV2Config::coco(), 11'232'057, 2.70e9);
-  add(kTiny, "yolov2_tiny_voc", TinyYoloV2Config::voc(), 15'861'773, 3.49e9);
+  // Multiply-adds: half of the operations that Darknet prints.
+  add(kFull, "yolov2", YoloV2Config::coco(), kInput, 50'962'889, 14.73e9);
+  add(kFull, "yolov2_voc", YoloV2Config::voc(), kInput, 50'655'389, 14.68e9);
+  add(kTiny, "yolov2_tiny", TinyYoloV2Config::coco(), kInput, 11'232'057, 2.70e9);
+  add(kTiny, "yolov2_tiny_voc", TinyYoloV2Config::voc(), kInput, 15'861'773, 3.49e9);
+  add(kTiny, "yolov2_small", TinyYoloV2Config::small(kSmallInput), kSmallInput, 0, 0);
   return models;
 }
 

@@ -87,6 +87,9 @@ struct TinyYoloV2Config {
   static std::vector<BoxSize> voc_anchors();
   static TinyYoloV2Config coco() { return {}; }
   static TinyYoloV2Config voc() { return {.classes = 20, .anchors = voc_anchors(), .last_divisor = 1}; }
+  /// Narrow and halved three times, for small pictures of the size that is given: train_yolo's. Its anchors
+  /// are those of generated shapes.
+  static TinyYoloV2Config small(const ImageShape& input);
 };
 
 /// Nine convolutions, one after another.
@@ -101,7 +104,7 @@ class TinyYoloV2 : public YoloDetector {
   Conv2d prediction_;
 };
 
-/// Darknet-19, both networks for COCO and for VOC.
+/// Darknet-19, both networks for COCO and for VOC, and "yolov2_small" for pictures of 64x64 pixels.
 std::vector<ZooModel> yolo_models();
 
 }  // namespace dlcuda
