@@ -38,6 +38,7 @@ ConvBnAct::ConvBnAct(const ConvBnActOptions& options)
     : options_(options), conv_(options.conv), norm_(options.conv.out_channels, norm_params(options)) {
   register_module(options.conv_name, &conv_);
   register_module(options.norm_name, &norm_);
+  if (options.begins_at_zero) norm_.tensors().weight.detach().zero();
 }
 
 Tensor ConvBnAct::forward(const Tensor& x, const Tensor& residual) {

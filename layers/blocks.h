@@ -23,6 +23,9 @@ struct ConvBnActOptions {
   functional::ActivationParams activation{.kind = functional::Activation::Relu};
   double epsilon = 1e-5;
   double momentum = 0.1;
+  /// The norm's weight begins at 0 instead of 1: a residual block that ends in it begins as its shortcut, and
+  /// a deep network as a shallow one (Goyal et al., 2017).
+  bool begins_at_zero = false;
   /// Of the children. Those of torchvision's Conv2dNormActivation; others where a model registers the block
   /// inline.
   std::string conv_name = "0", norm_name = "1";

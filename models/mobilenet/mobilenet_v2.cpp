@@ -26,6 +26,7 @@ InvertedResidual::InvertedResidual(const Options& o) : options_(o) {
   register_module(std::to_string(place++), &*depthwise_);
   project_.emplace(ConvBnActOptions{.conv = same_conv(hidden, o.out_channels, 1),
                                     .activation = {.kind = functional::Activation::Identity},
+                                    .begins_at_zero = o.zero_init && o.keeps_shape(),
                                     .conv_name = std::to_string(place),
                                     .norm_name = std::to_string(place + 1)});
   register_inline(&*project_);
@@ -61,7 +62,8 @@ MobileNetV2::MobileNetV2(const MobileNetV2Config& config) : config_(config) {
       const InvertedResidual::Options options{.in_channels = channels,
                                               .out_channels = scaled(stage.channels),
                                               .stride = block == 0 ? stage.stride : 1,
-                                              .expansion = stage.expansion};
+                                              .expansion = stage.expansion,
+                                              .zero_init = config.zero_init_residual};
       features_.append(std::make_unique<Nested>("conv", std::make_unique<InvertedResidual>(options)));
       channels = options.out_channels;
     }

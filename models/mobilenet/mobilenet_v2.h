@@ -18,6 +18,8 @@ struct MobileNetV2Config {
   double dropout = 0.2;
   /// For small images: the first convolution and the first stage that strides do not.
   bool small_input = false;
+  /// Blocks with a shortcut begin as that alone, which lets fresh networks learn sooner.
+  bool zero_init_residual = false;
   std::int64_t in_channels = 3;
   std::int64_t classes = 1000;
 };
@@ -29,6 +31,7 @@ class InvertedResidual : public Module {
   struct Options {
     std::int64_t in_channels, out_channels, stride;
     std::int64_t expansion;  ///< 1: there is no first convolution
+    bool zero_init = false;  ///< of a block that keeps its shape
     bool keeps_shape() const { return stride == 1 && in_channels == out_channels; }
   };
   explicit InvertedResidual(const Options& options);
