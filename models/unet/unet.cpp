@@ -192,7 +192,7 @@ std::vector<ZooModel> unet_models() {
   std::vector<ZooModel> models;
   for (const Row& row : {Row{"unet", UNetConfig::paper(), {1, 572, 572}, 31'030'658},
                          Row{"unet_bn", UNetConfig::modern(), {3, 256, 256}, 31'037'698},
-                         Row{"unet_small", UNetConfig::small(), {3, 64, 64}, 0}}) {
+                         Row{"unet_small", UNetConfig::small(), {3, 64, 64}, 271'922}}) {
     models.push_back({.name = row.name,
                       .paper = "Ronneberger et al., 2015",
                       .prediction = Prediction::Pixels,
