@@ -23,6 +23,7 @@ namespace {
 using nlohmann::json;
 using ::testing::HasSubstr;
 
+const Normalization kUnit{{0.0f}, {1.0f}};  // pixels from 0 to 1
 constexpr std::int64_t kHeight = 90, kWidth = 70;
 
 class ToolDrawing : public ::testing::Test {
@@ -65,7 +66,8 @@ class ToolBoxes : public ToolDrawing {
       // Fresh predictions are all alike.
       if (name == "prediction.weight") tensor.detach().copy_from(kernels::scale(tensor.detach(), 200));
     }
-    save_safetensors(weights(), model_->state_dict(), to_metadata({.classes = {"cat", "dog"}}));
+    save_safetensors(weights(), model_->state_dict(),
+                     to_metadata({.classes = {"cat", "dog"}, .normalization = kUnit}));
   }
   std::vector<std::string> predict(const std::vector<std::string>& more) const {
     std::vector<std::string> arguments{"predict", "yolov2_small", "--weights", weights(), picture()};
@@ -122,8 +124,7 @@ TEST_F(ToolDrawing, MaskOfASegmentation) {
   config.in_channels = 3;
   config.classes = 4;
   UNet model(config);
-  save_safetensors(weights(), model.state_dict(),
-                   to_metadata({.normalization = Normalization{{0.0f}, {1.0f}}}));
+  save_safetensors(weights(), model.state_dict(), to_metadata({.normalization = kUnit}));
   const auto classes = kernels::argmax(output_of_picture(model), 1).values<std::int64_t>();
   std::vector<double> expected(4);
   // Each pixel of the picture takes the class of the one that lies there at 64 x 64.
