@@ -37,7 +37,7 @@ struct UNetConfig {
   static UNetConfig paper() { return {.dropout = 0.5}; }
   /// Padded, with batch normalisation.
   static UNetConfig modern() { return {.padded = true, .batch_norm = true}; }
-  /// The same, narrow and halved three times, for pictures of 64x64 pixels: train_unet's.
+  /// The same, narrow and halved three times, for small pictures: train_unet's.
   static UNetConfig small() { return {.width = 12, .depth = 3, .padded = true, .batch_norm = true}; }
 };
 

@@ -104,7 +104,7 @@ class TinyYoloV2 : public YoloDetector {
   Conv2d prediction_;
 };
 
-/// Darknet-19, both networks for COCO and for VOC, and "yolov2_small" for pictures of 64x64 pixels.
+/// Darknet-19, both networks for COCO and for VOC, and "yolov2_small" for small pictures.
 std::vector<ZooModel> yolo_models();
 
 }  // namespace dlcuda

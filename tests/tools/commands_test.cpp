@@ -83,5 +83,20 @@ TEST(Tool, MemoryOfATraining) {
   EXPECT_LT(sgd["optimizer_bytes"], adam["optimizer_bytes"]);
 }
 
+TEST(Tool, MemoryOfDetectionAndSegmentation) {
+  for (const std::string model : {"yolov2_small", "unet_small"}) {
+    SCOPED_TRACE(model);
+    const auto plan = [&](const std::string& batch) {
+      return json::parse(output_of(
+          {"memory", model, "--json", "--limit", "0.05", "--device", "cuda:7", "--batch-size", batch}));
+    };
+    const std::int64_t largest = plan("1")["largest_batch"];
+    ASSERT_GT(largest, 1);
+    const std::int64_t limit = plan("1")["limit_bytes"];
+    EXPECT_LE(plan(std::to_string(largest))["peak_bytes"], limit);
+    EXPECT_GT(plan(std::to_string(2 * largest))["peak_bytes"], limit);
+  }
+}
+
 }  // namespace
 }  // namespace dlcuda::testing

@@ -15,6 +15,7 @@
 #include "dlcuda/layers/weights.h"
 #include "dlcuda/models/lenet5/lenet5.h"
 #include "dlcuda/models/zoo.h"
+#include "dlcuda/tests/tools/pictures.h"
 #include "dlcuda/tests/tools/tool.h"
 #include "dlcuda/train/weight_metadata.h"
 
@@ -23,15 +24,6 @@ namespace {
 
 using nlohmann::json;
 using ::testing::HasSubstr;
-
-Image noise(std::int64_t channels, std::int64_t height, std::int64_t width, unsigned seed) {
-  Image image{{channels, height, width}, {}};
-  for (std::size_t i = 0; i < image.shape.pixels(); ++i) {
-    seed = seed * 1664525u + 1013904223u;
-    image.pixels.push_back(std::uint8_t(seed >> 24));
-  }
-  return image;
-}
 
 /// A LeNet-5 for 3 channels and 7 classes in a file, and pictures.
 class ToolWeights : public ::testing::Test {
