@@ -15,7 +15,7 @@ namespace {
 constexpr std::int64_t kLeastTile = 128;  // pixels; smaller tiles are enlarged
 constexpr std::int64_t kGap = 4;
 constexpr std::int64_t kColumns = 2, kTiles = 3;
-constexpr double kShare = 0.7;  // of a class's colour
+constexpr double kShare = 0.85;  // of a class's colour
 
 /// Picture `n` of the batch in colour, as it was before it was normalised.
 Image picture(const Batch& batch, std::int64_t n, const Normalization& normalization) {
@@ -34,6 +34,15 @@ Image picture(const Batch& batch, std::int64_t n, const Normalization& normaliza
       return static_cast<std::uint8_t>(
           std::lround(std::clamp((value * deviation + mean) * 255.0f, 0.0f, 255.0f)));
     });
+  }
+  return image;
+}
+
+/// Dark grey, in which the colours of classes stand out.
+Image faded(Image image) {
+  const auto red = image.plane(0), green = image.plane(1), blue = image.plane(2);
+  for (std::size_t i = 0; i < image.plane_size(); ++i) {
+    red[i] = green[i] = blue[i] = static_cast<std::uint8_t>((red[i] + green[i] + blue[i]) / 6);
   }
   return image;
 }
@@ -89,7 +98,7 @@ Image draw_segmentation(const Batch& batch, const Tensor& logits, const Normaliz
     std::int64_t left = column * (kTiles * tile_width + kGap) + kGap;
     place(plain, sheet, left, top, factor);
     for (const auto* classes : {&labels, &predicted}) {
-      Image overlaid = plain;
+      Image overlaid = faded(plain);
       overlay_classes(overlaid, std::span(*classes).subspan(static_cast<std::size_t>(n) * pixels, pixels),
                       kShare);
       place(overlaid, sheet, left += tile_width, top, factor);

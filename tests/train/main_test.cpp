@@ -12,6 +12,7 @@
 #include "dlcuda/kernels/precision.h"
 #include "dlcuda/layers/layers.h"
 #include "dlcuda/tests/support/temp_folder.h"
+#include "dlcuda/train/segmentation_picture.h"
 
 namespace dlcuda {
 namespace {
@@ -83,6 +84,25 @@ TEST_F(TrainMain, TrainsInBf16AsFp32WithinRounding) {
   EXPECT_NEAR(loss_in("bf16"), exact, 1.6e-2 * exact);
   const SafetensorsFile weights(std::filesystem::path(out_) / "weights/best.safetensors");
   EXPECT_EQ(weights.dtype("1.weight"), DType::BF16);
+}
+
+TEST_F(TrainMain, LabelsPixelsAndLeavesAPictureOfThem) {
+  spec_.data = {
+      .target = TargetKind::Mask, .side = 16, .train_count = 8, .validation_count = 4, .test_count = 9};
+  spec_.make_model = [](const ImageShape& input, std::int64_t classes) -> std::unique_ptr<Module> {
+    return std::make_unique<Conv2d>(input.channels, classes, 1);
+  };
+  spec_.make_task = [](Device device, std::int64_t classes) -> std::unique_ptr<Task> {
+    return std::make_unique<SegmentationTask>(device, classes);
+  };
+  spec_.draw_predictions = draw_segmentation;
+  EXPECT_EQ(run({"--data", "shapes"}), 0) << stderr_;
+  EXPECT_THAT(stdout_, testing::HasSubstr("mean IoU"));
+  const Image picture = read_image(std::filesystem::path(out_) / "predictions.png");
+  EXPECT_EQ(picture.shape.height, 4 * (128 + 4) + 4);  // eight of the nine, in two columns
+  out_ = (folder_ / "other").string();
+  EXPECT_EQ(run({"--data", "digits"}), 2);
+  EXPECT_THAT(stderr_, testing::HasSubstr("digits has no masks"));
 }
 
 /// Limits what may be reserved on the CPU beyond what is in use.

@@ -156,5 +156,22 @@ TEST(MemoryPlan, RefusesNonsense) {
   EXPECT_THROW(plan_classification({}, {3, 4}, Device::cpu()), ShapeError);
 }
 
+// A convolution of one pixel has the same output for every kind of target.
+TEST(MemoryPlan, BatchesHaveTargetsOfTheDatasetsKind) {
+  const auto batch_bytes = [](const TargetFormat& targets) {
+    const PlannedTraining training =
+        plan_training([] { return std::make_unique<Conv2d>(3, 2, 1); }, {3, 64, 64}, targets,
+                      [](Device on) { return std::make_unique<SegmentationTask>(on, 2); }, Device::cpu());
+    const Batch batch = training.make_batch(4);
+    EXPECT_EQ(batch.boxes.defined(), targets.kind == TargetKind::Boxes);
+    return targets.kind == TargetKind::Mask ? plan_memory(training, 4).batch
+                                            : batch.images.nbytes() + batch.labels.nbytes();
+  };
+  constexpr std::size_t kImages = 4 * 3 * 64 * 64 * sizeof(float);
+  EXPECT_EQ(batch_bytes({}), kImages + 4 * sizeof(std::int64_t));
+  EXPECT_EQ(batch_bytes({TargetKind::Boxes, 5}), kImages + 4 * 5 * sizeof(std::int64_t));
+  EXPECT_EQ(batch_bytes({TargetKind::Mask}), kImages + 4 * 64 * 64 * sizeof(std::int64_t));
+}
+
 }  // namespace
 }  // namespace dlcuda::testing
