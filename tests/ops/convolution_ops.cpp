@@ -69,7 +69,7 @@ const OpErrors kFusedErrors(
            {}),
      fused(Aspect::Shape, "conv2d_fused: bias must have shape [4], got [3]", {},
            [](Device d) { return zeros({3}, d); }),
-     fused(Aspect::Shape, "conv2d_fused: residual must have y's shape [1, 4, 6, 6], got [1, 4, 6, 5]", {}, {},
+     fused(Aspect::Shape, "conv2d_fused: residual must have shape [1, 4, 6, 6], got [1, 4, 6, 5]", {}, {},
            [](Device d) {
              return zeros({1, 4, 6, 5}, d);
            }),
