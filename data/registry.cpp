@@ -106,7 +106,7 @@ DatasetSplits open_shapes(const DatasetRequest& request) {
   splits.train = part(0, request.train_count, kTrain);
   splits.validation = part(1, request.validation_count, kValidation);
   splits.test = part(2, request.test_count, kTest);
-  splits.normalization = {{0.5f}, {0.222f}};
+  splits.normalization = shapes_normalization();
   splits.description = fmt::format(
       "generated shapes with {}, {}x{} pixels: {} to train on, {} to validate with, {} for the final test",
       to_string(request.target), side, side, splits.train->size(), splits.validation->size(),

@@ -12,11 +12,14 @@
 
 #include "dlcuda/core/macros.h"
 #include "dlcuda/data/dataset.h"
+#include "dlcuda/data/transforms.h"
 
 namespace dlcuda DLCUDA_API {
 
 inline constexpr std::array<const char*, 8> kShapeNames = {"circle", "square", "triangle", "star",
                                                            "ring",   "cross",  "crescent", "arrow"};
+/// Mean and deviation of their pixels, in every channel.
+inline Normalization shapes_normalization() { return {{0.5f}, {0.222f}}; }
 inline constexpr std::int64_t kMostShapes = 5;  ///< in one picture
 inline constexpr std::int64_t kLeastShapesSide = 16, kMostShapesSide = 4096;
 

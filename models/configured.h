@@ -4,8 +4,11 @@
 #include <cmath>
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <utility>
 
-#include "dlcuda/layers/module.h"
+#include "dlcuda/data/shapes.h"
+#include "dlcuda/models/zoo.h"
 
 namespace dlcuda {
 
@@ -18,6 +21,18 @@ auto configured(const Config& config) {
     changed.in_channels = channels;
     return std::make_unique<Model>(changed);
   };
+}
+
+/// A classifier of generated shapes: what a training program makes where it is given no other data.
+inline ZooModel small_shapes_model(const char* name, std::string paper, std::int64_t parameters,
+                                   decltype(ZooModel::make) make) {
+  return {.name = name,
+          .paper = std::move(paper),
+          .input = {3, 32, 32},
+          .classes = std::int64_t(kShapeNames.size()),
+          .normalization = shapes_normalization(),
+          .parameters = parameters,
+          .make = std::move(make)};
 }
 
 /// Channels times a width multiplier, to the nearest multiple of 8, and never more than a tenth below the

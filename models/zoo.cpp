@@ -65,4 +65,10 @@ std::unique_ptr<Module> make_model(std::string_view name) {
   return model.make(model.classes, model.input.channels);
 }
 
+std::function<std::unique_ptr<Module>(const ImageShape&, std::int64_t)> zoo_maker(std::string_view name) {
+  return [make = find_model(name).make](const ImageShape& input, std::int64_t classes) {
+    return make(classes, input.channels);
+  };
+}
+
 }  // namespace dlcuda

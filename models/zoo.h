@@ -44,5 +44,8 @@ const std::vector<ZooModel>& zoo();
 /// Throws ArgumentError for an unknown name, with the nearest known one.
 const ZooModel& find_model(std::string_view name);
 std::unique_ptr<Module> make_model(std::string_view name);
+/// ModelSpec::make_model for a model of the zoo.
+std::function<std::unique_ptr<Module>(const ImageShape& input, std::int64_t classes)> zoo_maker(
+    std::string_view name);
 
 }  // namespace dlcuda

@@ -1,5 +1,4 @@
 // Trains LeNet-5 on digits of 28x28 pixels, which are centred on its 32x32 input as in the paper.
-#include "dlcuda/core/check.h"
 #include "dlcuda/models/lenet5/lenet5.h"
 #include "dlcuda/train/main.h"
 
@@ -15,8 +14,6 @@ int main(int argc, char** argv) {
   spec.format = MemoryFormat::Contiguous;
   spec.train_transforms = {std::make_shared<Pad>(LeNet5::kInputSide, LeNet5::kInputSide)};
   spec.test_transforms = spec.train_transforms;
-  spec.make_model = [](const ImageShape& input, std::int64_t classes) -> std::unique_ptr<Module> {
-    return std::make_unique<LeNet5>(LeNet5Config{.in_channels = input.channels, .classes = classes});
-  };
+  spec.make_model = zoo_maker("lenet5");
   return train_main(argc, argv, spec);
 }

@@ -89,7 +89,9 @@ std::vector<ZooModel> mobilenet_v2_models() {
            .paper = "Sandler et al., 2018",
            .parameters = 3'504'872,
            .multiply_adds = 0.301e9,
-           .make = configured<MobileNetV2>(MobileNetV2Config{})}};
+           .make = configured<MobileNetV2>(MobileNetV2Config{})},
+          small_shapes_model("mobilenet_v2_small", "Sandler et al., 2018", 248'360,
+                             configured<MobileNetV2>(MobileNetV2Config::small()))};
 }
 
 }  // namespace dlcuda

@@ -22,6 +22,11 @@ struct MobileNetV2Config {
   bool zero_init_residual = false;
   std::int64_t in_channels = 3;
   std::int64_t classes = 1000;
+
+  /// With a quarter of the channels, for small pictures: train_mobilenetv2's.
+  static MobileNetV2Config small() {
+    return {.width = 0.25, .dropout = 0, .small_input = true, .zero_init_residual = true};
+  }
 };
 
 /// 1x1 to `expansion` times the channels, depthwise 3x3, 1x1 without activation; beside it x itself where the

@@ -105,6 +105,8 @@ std::vector<ZooModel> resnet_models() {
                       .multiply_adds = row.multiply_adds,
                       .make = configured<ResNet>(row.config)});
   }
+  models.push_back(small_shapes_model("resnet18_small", models.front().paper, 176'272,
+                                      configured<ResNet>(ResNetConfig::small())));
   return models;
 }
 

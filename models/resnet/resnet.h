@@ -31,6 +31,8 @@ struct ResNetConfig {
   static ResNetConfig resnet50() { return {.bottleneck = true, .depths = {3, 4, 6, 3}}; }
   static ResNetConfig resnet101() { return {.bottleneck = true, .depths = {3, 4, 23, 3}}; }
   static ResNetConfig resnet152() { return {.bottleneck = true, .depths = {3, 8, 36, 3}}; }
+  /// ResNet-18 of an eighth of the channels, for small pictures: train_resnet's.
+  static ResNetConfig small() { return {.width = 8, .small_input = true}; }
 };
 
 /// relu(F(x) + shortcut(x)), F of two 3x3 convolutions, or of 1x1, 3x3 and 1x1 (bottleneck: 4 * width

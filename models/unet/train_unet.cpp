@@ -1,5 +1,5 @@
 // Trains a small U-Net, padded and batch-normalised, to find shapes in pictures pixel by pixel.
-#include "dlcuda/models/unet/unet.h"
+#include "dlcuda/models/zoo.h"
 #include "dlcuda/train/main.h"
 #include "dlcuda/train/segmentation_picture.h"
 
@@ -18,9 +18,7 @@ int main(int argc, char** argv) {
                .validation_count = 250,
                .test_count = 500};
   spec.train_transforms = {std::make_shared<RandomHorizontalFlip>()};
-  spec.make_model = [](const ImageShape& input, std::int64_t classes) {
-    return find_model("unet_small").make(classes, input.channels);
-  };
+  spec.make_model = zoo_maker("unet_small");
   // Nine pixels in ten are background: weighed like the others, it would be all that is learned at first.
   spec.make_task = [](Device device, std::int64_t classes) -> std::unique_ptr<Task> {
     std::vector<float> weights(static_cast<std::size_t>(classes), 1.0f);

@@ -187,18 +187,21 @@ std::vector<ZooModel> unet_models() {
     const char* name;
     UNetConfig config;
     ImageShape input;
+    Normalization normalization;
     std::int64_t parameters;
   };
+  const Normalization usual{{0.5f}, {0.25f}};
   std::vector<ZooModel> models;
-  for (const Row& row : {Row{"unet", UNetConfig::paper(), {1, 572, 572}, 31'030'658},
-                         Row{"unet_bn", UNetConfig::modern(), {3, 256, 256}, 31'037'698},
-                         Row{"unet_small", UNetConfig::small(), {3, 64, 64}, 271'922}}) {
+  for (const Row& row :
+       {Row{"unet", UNetConfig::paper(), {1, 572, 572}, usual, 31'030'658},
+        Row{"unet_bn", UNetConfig::modern(), {3, 256, 256}, usual, 31'037'698},
+        Row{"unet_small", UNetConfig::small(), {3, 64, 64}, shapes_normalization(), 271'922}}) {
     models.push_back({.name = row.name,
                       .paper = "Ronneberger et al., 2015",
                       .prediction = Prediction::Pixels,
                       .input = row.input,
                       .classes = 2,
-                      .normalization = {{0.5f}, {0.25f}},
+                      .normalization = row.normalization,
                       .parameters = row.parameters,
                       .make = configured<UNet>(row.config)});
   }

@@ -1,5 +1,5 @@
 // Trains VGG-16 with batch norm, an eighth as wide as in the paper, to name coloured shapes.
-#include "dlcuda/models/vgg/vgg.h"
+#include "dlcuda/models/zoo.h"
 #include "dlcuda/train/main.h"
 
 int main(int argc, char** argv) {
@@ -11,12 +11,6 @@ int main(int argc, char** argv) {
       .data = "shapes", .epochs = 10, .batch_size = 64, .lr = 2e-3, .optimizer = "adam", .seed = 1};
   spec.data = {.side = 32, .train_count = 8000, .validation_count = 500, .test_count = 1000};
   spec.train_transforms = {std::make_shared<RandomHorizontalFlip>()};
-  spec.make_model = [](const ImageShape& input, std::int64_t classes) -> std::unique_ptr<Module> {
-    VggConfig config = VggConfig::vgg16(true).for_small_images();
-    config.width = 8;
-    config.in_channels = input.channels;
-    config.classes = classes;
-    return std::make_unique<Vgg>(config);
-  };
+  spec.make_model = zoo_maker("vgg16_small");
   return train_main(argc, argv, spec);
 }

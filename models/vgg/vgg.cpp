@@ -37,6 +37,12 @@ VggConfig VggConfig::for_small_images() const {
   return config;
 }
 
+VggConfig VggConfig::small() {
+  VggConfig config = vgg16(true).for_small_images();
+  config.width = 8;
+  return config;
+}
+
 Vgg::Vgg(const VggConfig& config) : config_(config), average_({config.pooled, config.pooled}) {
   std::int64_t channels = config.in_channels;
   for (std::size_t stage = 0; stage < config.depths.size(); ++stage) {
@@ -97,6 +103,8 @@ std::vector<ZooModel> vgg_models() {
                       .multiply_adds = row.multiply_adds,
                       .make = configured<Vgg>(row.config)});
   }
+  models.push_back(
+      small_shapes_model("vgg16_small", models.front().paper, 531'664, configured<Vgg>(VggConfig::small())));
   return models;
 }
 

@@ -38,6 +38,8 @@ struct VggConfig {
   }
   /// The same with a narrow classifier, for images of 32 x 32 to 64 x 64.
   VggConfig for_small_images() const;
+  /// VGG-16 with batch norm and an eighth of the channels, for such images: train_vgg16's.
+  static VggConfig small();
 };
 
 /// Images (N, in_channels, H, W) -> logits (N, classes); H and W from 32 on.

@@ -153,7 +153,7 @@ std::vector<ZooModel> yolo_models() {
   add(kTiny, "yolov2_tiny", TinyYoloV2Config::coco(), kInput, 11'232'057, 2.70e9);
   add(kTiny, "yolov2_tiny_voc", TinyYoloV2Config::voc(), kInput, 15'861'773, 3.49e9);
   add(kTiny, "yolov2_small", TinyYoloV2Config::small(kSmallInput), kSmallInput, 251'375, 0);
-  models.back().normalization = {{0.5f}, {0.222f}};  // of generated shapes
+  models.back().normalization = shapes_normalization();
   return models;
 }
 
