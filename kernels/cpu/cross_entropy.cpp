@@ -4,10 +4,9 @@
 #include "dlcuda/kernels/functors/cross_entropy.h"
 
 namespace dlcuda::kernels::cpu::DLCUDA_ISA {
-
 namespace {
 
-constexpr std::int64_t kTile = 256;  // neighbouring rows that are worked on together
+constexpr std::int64_t kTile = 256;  // rows that are worked on together
 
 /// What is the same for all rows. C: what T is computed in.
 template <typename T, typename C>
@@ -16,7 +15,7 @@ struct Rows {
   const std::int64_t* labels;
   const C* class_weight;  // or null
   C* log_sum_exp;
-  std::int64_t classes, inner, ignored;
+  std::int64_t count, classes, inner, ignored;
   bool ignores;
   functors::CrossEntropy<C> function;
 
@@ -32,6 +31,7 @@ DLCUDA_INLINE Rows<T, C> rows_of(const CrossEntropyViews& views, const CrossEntr
           views.labels.as<const std::int64_t>(),
           views.class_weight.as<const C>(),
           views.log_sum_exp.as<C>(),
+          views.logits.shape[0] * views.logits.shape[2],
           classes,
           views.logits.shape[2],
           params.ignore_index.value_or(0),
@@ -39,78 +39,83 @@ DLCUDA_INLINE Rows<T, C> rows_of(const CrossEntropyViews& views, const CrossEntr
           functors::CrossEntropy<C>(params.label_smoothing, static_cast<double>(classes))};
 }
 
-/// A row whose classes lie side by side.
-template <typename T, typename C>
-DLCUDA_INLINE C forward_row(const Rows<T, C>& rows, std::int64_t row) {
-  const std::int64_t classes = rows.classes;
-  const T* x = rows.logits + row * classes;
-  C largest = static_cast<C>(x[0]), sum = 0, spread = 0;
-  for (std::int64_t c = 1; c < classes; ++c) {
-    const C value = static_cast<C>(x[c]);
-    largest = value > largest ? value : largest;
+/// Neighbouring rows: class c of row first + i lies at offset + i * row_stride + c * class_stride.
+template <typename RowStride>
+struct Tile {
+  std::int64_t first, width, offset;
+  RowStride row_stride;
+  std::int64_t class_stride;
+};
+
+/// The distance of neighbouring rows, known to the compiler: what lies side by side becomes vector code.
+struct SideBySide {
+  DLCUDA_INLINE operator std::int64_t() const { return 1; }
+};
+
+/// visit(tile) for all rows in tiles.
+template <typename Rows, typename Visit>
+DLCUDA_INLINE void for_tiles(const Rows& rows, const Visit& visit) {
+  const std::int64_t classes = rows.classes, inner = rows.inner;
+  const std::int64_t cost = 8 * classes;
+  if (rows.count == 0) return;
+  if (inner == 1) {  // the classes of a row lie side by side
+    const std::int64_t wanted = kGrain / cost + 1, size = wanted < kTile ? wanted : kTile;
+    parallel_for((rows.count + size - 1) / size, kGrain / (cost * size) + 1,
+                 [=](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t first = begin * size; first < end * size && first < rows.count;
+                        first += size) {
+                     const std::int64_t width = rows.count - first < size ? rows.count - first : size;
+                     visit(Tile<std::int64_t>{first, width, first * classes, classes, 1});
+                   }
+                 });
+    return;
   }
-  for (std::int64_t c = 0; c < classes; ++c) sum += functors::exp(static_cast<C>(x[c]) - largest);
-  const C lse = rows.log_sum_exp[row] = functors::CrossEntropy<C>::log_sum_exp(largest, sum);
-  if (rows.function.of_all != C(0)) {
-    for (std::int64_t c = 0; c < classes; ++c) spread += rows.weight(c) * (lse - static_cast<C>(x[c]));
-  }
-  if (!rows.counts(row)) return C(0);
-  const std::int64_t label = rows.labels[row];
-  return rows.function.loss(lse, static_cast<C>(x[label]), rows.weight(label), spread);
+  // No tile crosses an outer index.
+  const std::int64_t tiles = (inner + kTile - 1) / kTile, most = inner < kTile ? inner : kTile;
+  parallel_for(
+      rows.count / inner * tiles, kGrain / (cost * most) + 1, [=](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) {
+          const std::int64_t outer = i / tiles, at = i % tiles * kTile;
+          const std::int64_t width = inner - at < kTile ? inner - at : kTile;
+          visit(Tile<SideBySide>{outer * inner + at, width, outer * classes * inner + at, {}, inner});
+        }
+      });
 }
 
-/// The rows `row` to `row` + width of one outer index, side by side: class c of the first lies at
-/// x[c * inner].
-template <typename T, typename C>
-DLCUDA_INLINE void forward_tile(const Rows<T, C>& rows, std::int64_t row, std::int64_t width, C* terms) {
-  const std::int64_t inner = rows.inner, classes = rows.classes;
-  const T* x = rows.logits + row / inner * classes * inner + row % inner;
-  C largest[kTile] = {}, sum[kTile] = {}, spread[kTile] = {};
-  for (std::int64_t i = 0; i < width; ++i) largest[i] = static_cast<C>(x[i]);
+template <typename T, typename C, typename Tile>
+DLCUDA_INLINE void forward_tile(const Rows<T, C>& rows, const Tile& tile, C* terms) {
+  const std::int64_t width = tile.width, classes = rows.classes;
+  const T* x = rows.logits + tile.offset;
+  const auto logit = [=](std::int64_t c, std::int64_t i) {
+    return static_cast<C>(x[c * tile.class_stride + i * tile.row_stride]);
+  };
+  C largest[kTile], sum[kTile], spread[kTile];
+  for (std::int64_t i = 0; i < width; ++i) largest[i] = logit(0, i);
+  for (std::int64_t i = 0; i < width; ++i) sum[i] = spread[i] = C(0);
   for (std::int64_t c = 1; c < classes; ++c) {
     for (std::int64_t i = 0; i < width; ++i) {
-      const C value = static_cast<C>(x[c * inner + i]);
+      const C value = logit(c, i);
       largest[i] = value > largest[i] ? value : largest[i];
     }
   }
   for (std::int64_t c = 0; c < classes; ++c) {
-    for (std::int64_t i = 0; i < width; ++i) {
-      sum[i] += functors::exp(static_cast<C>(x[c * inner + i]) - largest[i]);
-    }
+    for (std::int64_t i = 0; i < width; ++i) sum[i] += functors::exp(logit(c, i) - largest[i]);
   }
-  C* lse = rows.log_sum_exp + row;
+  C* lse = rows.log_sum_exp + tile.first;
   for (std::int64_t i = 0; i < width; ++i) {
     lse[i] = functors::CrossEntropy<C>::log_sum_exp(largest[i], sum[i]);
   }
   if (rows.function.of_all != C(0)) {
     for (std::int64_t c = 0; c < classes; ++c) {
       const C weight = rows.weight(c);
-      for (std::int64_t i = 0; i < width; ++i) {
-        spread[i] += weight * (lse[i] - static_cast<C>(x[c * inner + i]));
-      }
+      for (std::int64_t i = 0; i < width; ++i) spread[i] += weight * (lse[i] - logit(c, i));
     }
   }
   for (std::int64_t i = 0; i < width; ++i) {
-    terms[row + i] = C(0);
-    if (!rows.counts(row + i)) continue;
-    const std::int64_t label = rows.labels[row + i];
-    terms[row + i] =
-        rows.function.loss(lse[i], static_cast<C>(x[label * inner + i]), rows.weight(label), spread[i]);
+    const std::int64_t row = tile.first + i, label = rows.labels[row];
+    terms[row] =
+        rows.counts(row) ? rows.function.loss(lse[i], logit(label, i), rows.weight(label), spread[i]) : C(0);
   }
-}
-
-/// visit(row, width) for tiles that do not cross an outer index.
-template <typename Visit>
-DLCUDA_INLINE void for_tiles(const TensorView& logits, const Visit& visit) {
-  const std::int64_t outer = logits.shape[0], classes = logits.shape[1], inner = logits.shape[2];
-  const std::int64_t tiles = (inner + kTile - 1) / kTile;
-  const std::int64_t cost = 8 * classes * (inner < kTile ? inner : kTile);
-  parallel_for(outer * tiles, kGrain / cost + 1, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t tile = begin; tile < end; ++tile) {
-      const std::int64_t first = tile % tiles * kTile;
-      visit(tile / tiles * inner + first, inner - first < kTile ? inner - first : kTile);
-    }
-  });
 }
 
 }  // namespace
@@ -121,10 +126,9 @@ void cross_entropy_forward(const CrossEntropyViews& views, const TensorView& los
     using C = compute_t<T>;
     const auto rows = rows_of<T>(views, params);
     C* each = terms.as<C>();
-    for_tiles(views.logits,
-              [=](std::int64_t row, std::int64_t width) { forward_tile(rows, row, width, each); });
+    for_tiles(rows, [=](const auto& tile) { forward_tile(rows, tile, each); });
     double total = 0, weight = 0, weights = 0;
-    for (std::int64_t n = 0; n < views.labels.numel(); ++n) {
+    for (std::int64_t n = 0; n < rows.count; ++n) {
       total += each[n];
       weight += rows.label_weight(n);
     }
@@ -145,31 +149,24 @@ void cross_entropy_backward(const TensorView& dloss, const CrossEntropyViews& vi
     const C* dy = dloss.as<const C>();
     const bool terms = params.reduction == LossReduction::None;
     const C divisor = views.totals.as<const C>()[0], weights = views.totals.as<const C>()[1];
-    for_tiles(views.logits, [=](std::int64_t row, std::int64_t width) {
-      const std::int64_t inner = rows.inner, offset = row / inner * rows.classes * inner + row % inner;
-      const T* x = rows.logits + offset;
-      T* dx = gradients + offset;
-      if (rows.inner == 1) {
-        const C scale = rows.counts(row) ? dy[terms ? row : 0] / divisor : C(0);
-        const C lse = rows.log_sum_exp[row], weight = rows.label_weight(row);
-        const std::int64_t label = rows.labels[row];
-        for (std::int64_t c = 0; c < rows.classes; ++c) {
-          dx[c] = static_cast<T>(scale * rows.function.gradient(static_cast<C>(x[c]), lse, c == label, weight,
-                                                                rows.weight(c), weights));
-        }
-        return;
-      }
-      C scale[kTile] = {}, weight[kTile] = {};
-      for (std::int64_t i = 0; i < width; ++i) {
-        scale[i] = rows.counts(row + i) ? dy[terms ? row + i : 0] / divisor : C(0);
-        weight[i] = rows.label_weight(row + i);
+    for_tiles(rows, [=](const auto& tile) {
+      const T* __restrict x = rows.logits + tile.offset;
+      T* __restrict dx = gradients + tile.offset;
+      const C* __restrict lse = rows.log_sum_exp + tile.first;
+      const std::int64_t* __restrict labels = rows.labels + tile.first;
+      C scale[kTile], weight[kTile];
+      for (std::int64_t i = 0; i < tile.width; ++i) {
+        const std::int64_t row = tile.first + i;
+        scale[i] = rows.counts(row) ? dy[terms ? row : 0] / divisor : C(0);
+        weight[i] = rows.label_weight(row);
       }
       for (std::int64_t c = 0; c < rows.classes; ++c) {
         const C class_weight = rows.weight(c);
-        for (std::int64_t i = 0; i < width; ++i) {
-          dx[c * inner + i] = static_cast<T>(
-              scale[i] * rows.function.gradient(static_cast<C>(x[c * inner + i]), rows.log_sum_exp[row + i],
-                                                rows.labels[row + i] == c, weight[i], class_weight, weights));
+        for (std::int64_t i = 0; i < tile.width; ++i) {
+          const std::int64_t at = c * tile.class_stride + i * tile.row_stride;
+          dx[at] =
+              static_cast<T>(scale[i] * rows.function.gradient(static_cast<C>(x[at]), lse[i], labels[i] == c,
+                                                               weight[i], class_weight, weights));
         }
       }
     });

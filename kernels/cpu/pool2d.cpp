@@ -21,27 +21,39 @@ DLCUDA_INLINE Planes planes_of(const TensorView& x) {
 
 using Axis = functors::PoolAxis<std::int64_t>;
 
-/// Rows or columns begin..end-1 of a window, cut to the input.
-struct Window {
-  std::int64_t begin, end;
-};
+/// What lies next to each other in channels-last and is worked on together: a few vector registers.
+constexpr std::int64_t kLaneTile = 64;
+/// Lanes that one thread adds to: two cache lines.
+constexpr std::int64_t kScatterLanes = 32;
 
-/// call(plane, oh, ow, rows, columns) for every window of the planes begin..end-1.
-template <typename Call>
-DLCUDA_INLINE void for_each_window(std::int64_t begin, std::int64_t end, const PoolGeometry& pool,
-                                   const Call& call) {
-  const Axis h(pool.h), w(pool.w);
-  for (std::int64_t plane = begin; plane < end; ++plane) {
-    for (std::int64_t oh = 0; oh < h.out; ++oh) {
-      const Window rows{h.begin(oh), h.end(oh)};
-      for (std::int64_t ow = 0; ow < w.out; ++ow) call(plane, oh, ow, rows, Window{w.begin(ow), w.end(ow)});
-    }
+/// call(first, width) for lanes first to first + width - 1, all lanes in turn.
+template <typename Lanes, typename Call>
+DLCUDA_INLINE void for_lane_tiles(Lanes lanes, const Call& call) {
+  const std::int64_t all = lanes;
+  for (std::int64_t first = 0; first < all; first += kLaneTile) {
+    call(first, all - first < kLaneTile ? all - first : kLaneTile);
   }
 }
 
-DLCUDA_INLINE std::int64_t plane_grain(const Planes& p) {
-  return kGrain / (p.height * p.width * p.lanes + 1) + 1;
+/// call(plane, row) for every row of all planes, shared among threads; `work`: elements that one row reads.
+template <typename Call>
+DLCUDA_INLINE void for_rows(std::int64_t planes, std::int64_t rows, std::int64_t work, const Call& call) {
+  parallel_for(planes * rows, kGrain / (work + 1) + 1, [=, &call](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) call(i / rows, i % rows);
+  });
 }
+
+/// The windows first..end-1 that contain an element, for elements that are asked for in rising order.
+struct Covering {
+  const Axis& axis;
+  std::int64_t first, end;
+  DLCUDA_INLINE Covering(const Axis& of, std::int64_t element)
+      : axis(of), first(of.first_window(element)), end(of.end_window(element)) {}
+  DLCUDA_INLINE void advance(std::int64_t element) {
+    while (first < axis.out && axis.end(first) <= element) ++first;
+    while (end < axis.out && axis.begin(end) <= element) ++end;
+  }
+};
 
 /// 2 x 2 windows side by side, the pooling of most networks: no borders, no divisions.
 DLCUDA_INLINE bool is_two_by_two(const PoolGeometry& pool) {
@@ -100,32 +112,33 @@ void avg_pool2d_forward(const TensorView& x, const TensorView& y, const PoolGeom
     const Planes in = planes_of(x), out{in.count, y.shape[2], y.shape[3], in.lanes};
     const T* __restrict from = x.as<const T>();
     T* __restrict to = y.as<T>();
-    const std::int64_t row = in.width * in.lanes;
-    parallel_for(in.count, plane_grain(in), [=, &pool](std::int64_t begin, std::int64_t end) {
-      if (is_two_by_two(pool)) {
-        with_lanes(in.lanes, [&](auto lanes) {
-          for (std::int64_t i = begin * out.height; i < end * out.height; ++i) {
-            const T* top = from + (i / out.height * in.height + 2 * (i % out.height)) * row;
-            average_rows(top, top + row, to + i * out.width * in.lanes, out.width, lanes);
-          }
-        });
-        return;
-      }
-      for_each_window(begin, end, pool,
-                      [&](std::int64_t plane, std::int64_t oh, std::int64_t ow, Window rows, Window columns) {
-                        const C factor = C(1) / functors::pool_divisor<C>(Axis(pool.h), Axis(pool.w), oh, ow,
-                                                                          pool.count_include_pad);
-                        for (std::int64_t c = 0; c < in.lanes; ++c) {
-                          C sum = 0;
-                          for (std::int64_t h = rows.begin; h < rows.end; ++h) {
-                            for (std::int64_t w = columns.begin; w < columns.end; ++w) {
-                              sum += static_cast<C>(from[(plane * in.height + h) * row + w * in.lanes + c]);
-                            }
-                          }
-                          to[((plane * out.height + oh) * out.width + ow) * in.lanes + c] =
-                              static_cast<T>(sum * factor);
-                        }
-                      });
+    const std::int64_t row = in.width * in.lanes, out_row = out.width * in.lanes;
+    const bool two_by_two = is_two_by_two(pool);
+    const Axis down(pool.h), across(pool.w);
+    with_lanes(in.lanes, [&](auto lanes) {
+      for_rows(in.count, out.height, pool.h.kernel * row, [&](std::int64_t plane, std::int64_t oh) {
+        T* __restrict target = to + (plane * out.height + oh) * out_row;
+        if (two_by_two) {
+          const T* top = from + (plane * in.height + 2 * oh) * row;
+          average_rows(top, top + row, target, out.width, lanes);
+          return;
+        }
+        const T* base = from + plane * in.height * row;
+        for (std::int64_t ow = 0; ow < out.width; ++ow) {
+          const C factor = C(1) / functors::pool_divisor<C>(down, across, oh, ow, pool.count_include_pad);
+          for_lane_tiles(lanes, [&](std::int64_t first, std::int64_t width) {
+            C sum[kLaneTile] = {};
+            for (std::int64_t h = down.begin(oh); h < down.end(oh); ++h) {
+              for (std::int64_t w = across.begin(ow); w < across.end(ow); ++w) {
+                const T* __restrict pixel = base + h * row + w * lanes + first;
+                for (std::int64_t c = 0; c < width; ++c) sum[c] += static_cast<C>(pixel[c]);
+              }
+            }
+            T* __restrict mean = target + ow * lanes + first;
+            for (std::int64_t c = 0; c < width; ++c) mean[c] = static_cast<T>(sum[c] * factor);
+          });
+        }
+      });
     });
   });
 }
@@ -136,33 +149,37 @@ void avg_pool2d_backward(const TensorView& dy, const TensorView& dx, const PoolG
     const Planes in = planes_of(dx), out{in.count, dy.shape[2], dy.shape[3], in.lanes};
     const T* __restrict from = dy.as<const T>();
     T* __restrict to = dx.as<T>();
-    const std::int64_t row = in.width * in.lanes;
-    parallel_for(in.count, plane_grain(in), [=, &pool](std::int64_t begin, std::int64_t end) {
-      if (is_two_by_two(pool)) {
-        with_lanes(in.lanes, [&](auto lanes) {
-          for (std::int64_t i = begin * in.height; i < end * in.height; ++i) {
-            const std::int64_t oh = i % in.height / 2;
-            const T* source = from + (i / in.height * out.height + oh) * out.width * in.lanes;
-            share_row(source, to + i * row, oh < out.height ? out.width : 0, row, lanes);
-          }
-        });
-        return;
-      }
-      const Axis down(pool.h), across(pool.w);
-      // Each input gathers from the windows that cover it, in one order: no zeroing, no 16-bit sums of sums.
-      for (std::int64_t i = begin * in.height * in.width; i < end * in.height * in.width; ++i) {
-        const std::int64_t plane = i / (in.height * in.width), h = i / in.width % in.height, w = i % in.width;
-        for (std::int64_t c = 0; c < in.lanes; ++c) {
-          C sum = 0;
-          for (std::int64_t oh = down.first_window(h); oh < down.end_window(h); ++oh) {
-            for (std::int64_t ow = across.first_window(w); ow < across.end_window(w); ++ow) {
-              sum += static_cast<C>(from[((plane * out.height + oh) * out.width + ow) * in.lanes + c]) /
-                     functors::pool_divisor<C>(down, across, oh, ow, pool.count_include_pad);
-            }
-          }
-          to[i * in.lanes + c] = static_cast<T>(sum);
+    const std::int64_t row = in.width * in.lanes, out_row = out.width * in.lanes;
+    const bool two_by_two = is_two_by_two(pool);
+    const Axis down(pool.h), across(pool.w);
+    with_lanes(in.lanes, [&](auto lanes) {
+      for_rows(in.count, in.height, row, [&](std::int64_t plane, std::int64_t h) {
+        const T* base = from + plane * out.height * out_row;
+        T* __restrict target = to + (plane * in.height + h) * row;
+        if (two_by_two) {
+          share_row(base + h / 2 * out_row, target, h / 2 < out.height ? out.width : 0, row, lanes);
+          return;
         }
-      }
+        // Each input gathers from the windows that cover it, in one order: no zeroing, no 16-bit sums of
+        // sums.
+        const Covering rows(down, h);
+        Covering columns(across, 0);
+        for (std::int64_t w = 0; w < in.width; ++w) {
+          columns.advance(w);
+          for_lane_tiles(lanes, [&](std::int64_t first, std::int64_t width) {
+            C sum[kLaneTile] = {};
+            for (std::int64_t oh = rows.first; oh < rows.end; ++oh) {
+              for (std::int64_t ow = columns.first; ow < columns.end; ++ow) {
+                const C divisor = functors::pool_divisor<C>(down, across, oh, ow, pool.count_include_pad);
+                const T* __restrict window = base + oh * out_row + ow * lanes + first;
+                for (std::int64_t c = 0; c < width; ++c) sum[c] += static_cast<C>(window[c]) / divisor;
+              }
+            }
+            T* __restrict pixel = target + w * lanes + first;
+            for (std::int64_t c = 0; c < width; ++c) pixel[c] = static_cast<T>(sum[c]);
+          });
+        }
+      });
     });
   });
 }
@@ -175,51 +192,77 @@ void max_pool2d_forward(const TensorView& x, const TensorView& y, const TensorVi
     const T* __restrict from = x.as<const T>();
     T* __restrict to = y.as<T>();
     std::int32_t* __restrict index = indices.as<std::int32_t>();
-    parallel_for(in.count, plane_grain(in), [=, &pool](std::int64_t begin, std::int64_t end) {
-      for_each_window(begin, end, pool,
-                      [&](std::int64_t plane, std::int64_t oh, std::int64_t ow, Window rows, Window columns) {
-                        const T* base = from + plane * in.height * in.width * in.lanes;
-                        for (std::int64_t c = 0; c < in.lanes; ++c) {
-                          std::int64_t best = rows.begin * in.width + columns.begin;
-                          C largest = static_cast<C>(base[best * in.lanes + c]);
-                          for (std::int64_t h = rows.begin; h < rows.end; ++h) {
-                            for (std::int64_t w = columns.begin; w < columns.end; ++w) {
-                              const C value = static_cast<C>(base[(h * in.width + w) * in.lanes + c]);
-                              if (value > largest || value != value) {
-                                largest = value;
-                                best = h * in.width + w;
-                              }
-                            }
-                          }
-                          const std::int64_t at = ((plane * out.height + oh) * out.width + ow) * in.lanes + c;
-                          to[at] = static_cast<T>(largest);
-                          index[at] = static_cast<std::int32_t>(best);
-                        }
-                      });
+    const std::int64_t row = in.width * in.lanes;
+    const Axis down(pool.h), across(pool.w);
+    with_lanes(in.lanes, [&](auto lanes) {
+      for_rows(in.count, out.height, pool.h.kernel * row, [&](std::int64_t plane, std::int64_t oh) {
+        const T* base = from + plane * in.height * row;
+        const std::int64_t top = down.begin(oh), bottom = down.end(oh);
+        for (std::int64_t ow = 0; ow < out.width; ++ow) {
+          const std::int64_t left = across.begin(ow), right = across.end(ow);
+          const std::int64_t target = ((plane * out.height + oh) * out.width + ow) * lanes;
+          for_lane_tiles(lanes, [&](std::int64_t first, std::int64_t width) {
+            C largest[kLaneTile];
+            std::int32_t best[kLaneTile];
+            const auto start = static_cast<std::int32_t>(top * in.width + left);
+            const T* __restrict corner = base + top * row + left * lanes + first;
+            for (std::int64_t c = 0; c < width; ++c) {
+              largest[c] = static_cast<C>(corner[c]);
+              best[c] = start;
+            }
+            for (std::int64_t h = top; h < bottom; ++h) {
+              for (std::int64_t w = left; w < right; ++w) {
+                const T* __restrict pixel = base + h * row + w * lanes + first;
+                const auto place = static_cast<std::int32_t>(h * in.width + w);
+                for (std::int64_t c = 0; c < width; ++c) {
+                  const C value = static_cast<C>(pixel[c]);
+                  const bool larger = value > largest[c] || value != value;  // NaN is the largest
+                  largest[c] = larger ? value : largest[c];
+                  best[c] = larger ? place : best[c];
+                }
+              }
+            }
+            for (std::int64_t c = 0; c < width; ++c) to[target + first + c] = static_cast<T>(largest[c]);
+            for (std::int64_t c = 0; c < width; ++c) index[target + first + c] = best[c];
+          });
+        }
+      });
     });
   });
 }
 
 void max_pool2d_backward(const TensorView& dy, const TensorView& indices, const TensorView& dx,
-                         const PoolGeometry& pool) {
+                         const PoolGeometry&) {
   visit_floating(dy.dtype, [&]<typename T>() {
     using C = compute_t<T>;
     const Planes in = planes_of(dx), out{in.count, dy.shape[2], dy.shape[3], in.lanes};
     const T* __restrict from = dy.as<const T>();
     const std::int32_t* __restrict index = indices.as<const std::int32_t>();
     T* __restrict to = dx.as<T>();
-    // A plane belongs to one thread, so adding is safe, and in one order.
-    parallel_for(in.count, plane_grain(in), [=, &pool](std::int64_t begin, std::int64_t end) {
-      const std::int64_t in_plane = in.height * in.width * in.lanes;
-      for (std::int64_t i = begin * in_plane; i < end * in_plane; ++i) to[i] = static_cast<T>(C(0));
-      for_each_window(begin, end, pool,
-                      [&](std::int64_t plane, std::int64_t oh, std::int64_t ow, Window, Window) {
-                        for (std::int64_t c = 0; c < in.lanes; ++c) {
-                          const std::int64_t at = ((plane * out.height + oh) * out.width + ow) * in.lanes + c;
-                          T& target = to[plane * in_plane + index[at] * in.lanes + c];
-                          target = static_cast<T>(static_cast<C>(target) + static_cast<C>(from[at]));
-                        }
-                      });
+    const std::int64_t runs = (in.lanes + kScatterLanes - 1) / kScatterLanes;
+    const std::int64_t in_plane = in.height * in.width, out_plane = out.height * out.width;
+    // A run of lanes of a plane belongs to one thread, so adding is safe, and in one order.
+    with_lanes(in.lanes, [&](auto lanes) {
+      parallel_for(
+          in.count * runs, kGrain / (in_plane * kScatterLanes + 1) + 1,
+          [=](std::int64_t begin, std::int64_t end) {
+            for (std::int64_t i = begin; i < end; ++i) {
+              const std::int64_t plane = i / runs, first = i % runs * kScatterLanes;
+              const std::int64_t width = lanes - first < kScatterLanes ? lanes - first : kScatterLanes;
+              T* __restrict target = to + plane * in_plane * lanes + first;
+              for (std::int64_t pixel = 0; pixel < in_plane; ++pixel) {
+                for (std::int64_t c = 0; c < width; ++c) target[pixel * lanes + c] = static_cast<T>(C(0));
+              }
+              for (std::int64_t window = plane * out_plane; window < (plane + 1) * out_plane; ++window) {
+                const T* __restrict gradient = from + window * lanes + first;
+                const std::int32_t* __restrict chosen = index + window * lanes + first;
+                for (std::int64_t c = 0; c < width; ++c) {
+                  T& sum = target[chosen[c] * std::int64_t(lanes) + c];
+                  sum = static_cast<T>(static_cast<C>(sum) + static_cast<C>(gradient[c]));
+                }
+              }
+            }
+          });
     });
   });
 }
