@@ -83,15 +83,15 @@ void batch_norm_backward_parameters(const TensorView& dy, const TensorView& x, c
       const T* out = y.data ? y.as<const T>() : grad;  // Identity does not look at it
       const C *means = mean.as<const C>(), *stds = inverse_std.as<const C>();
       C *to_weight = dweight.as<C>(), *to_bias = dbias.as<C>();
-      sum_channels<C>(
-          x,
-          [=](std::int64_t i, std::int64_t c, C& by_bias, C& by_weight) {
-            by_bias = f.backward(static_cast<C>(grad[i]), static_cast<C>(out[i]));
-            by_weight = by_bias * (static_cast<C>(from[i]) - means[c]);
+      sum_channels<C, 2>(
+          x, [=](std::int64_t c) { return means[c]; },
+          [=](std::int64_t i, C channel_mean, C(&terms)[2]) {
+            terms[0] = f.backward(static_cast<C>(grad[i]), static_cast<C>(out[i]));
+            terms[1] = terms[0] * (static_cast<C>(from[i]) - channel_mean);
           },
-          [=](std::int64_t c, double by_bias, double by_weight) {
-            to_bias[c] = static_cast<C>(by_bias);
-            to_weight[c] = static_cast<C>(by_weight * static_cast<double>(stds[c]));
+          [=](std::int64_t c, const double(&sums)[2]) {
+            to_bias[c] = static_cast<C>(sums[0]);
+            to_weight[c] = static_cast<C>(sums[1] * static_cast<double>(stds[c]));
           });
     });
   });

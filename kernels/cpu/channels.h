@@ -29,81 +29,161 @@ DLCUDA_INLINE C lane_sum(std::int64_t begin, std::int64_t end, const Value& valu
   return sum;
 }
 
-/// body(channel, sums) has to be called for each element: sums[c] += first(i, c), sums2[c] += second(i, c).
-/// Here: term(i, c, a, b) gives both for the element at index i; finish(c, sum a, sum b) gets them in f64. In
-/// one order, so that the thread count changes nothing.
-template <typename C, typename Term, typename Finish>
-DLCUDA_INLINE void sum_channels(const TensorView& x, const Term& term, const Finish& finish) {
+/// A channels-last tensor (outer, channels) as `count` rows of `lanes` values: several pixels together where
+/// there are few channels, so that narrow tensors fill vectors too. Lane l is channel l % channels; the
+/// pixels behind the last whole row, from `rest` on, are the caller's.
+struct LaneRows {
+  static constexpr std::int64_t kLeast = 128, kMost = 512;  // lanes, where pixels are put together
+  std::int64_t channels, lanes, count, rest;
+
+  DLCUDA_INLINE LaneRows(std::int64_t outer, std::int64_t channels_) : channels(channels_) {
+    constexpr std::int64_t kLeastRows = 64;
+    std::int64_t pixels = 1;
+    for (std::int64_t n = 1; n * channels <= kMost && n * kLeastRows <= outer; n *= 2) {
+      pixels = n;
+      if (n * channels >= kLeast && n * channels % kRun == 0) break;
+    }
+    lanes = channels * pixels;
+    count = outer / pixels;
+    rest = count * pixels;
+  }
+};
+
+/// A whole run, whose width the compiler knows: what is added up stays in registers.
+struct FullRun {
+  DLCUDA_INLINE operator std::int64_t() const { return kRun; }
+};
+
+/// reduce(first lane, width, first row, end of rows, parts) merges some rows of a run of lanes into
+/// parts[0..width), which begin as Part::none(); finish(c, part) gets all parts of channel c, merged in an
+/// order that only the shape decides.
+template <typename Part, typename Reduce, typename Finish>
+DLCUDA_INLINE void reduce_lanes(const LaneRows& rows, const Reduce& reduce, const Finish& finish) {
+  constexpr std::int64_t kBlock = 4 * kRun, kMostTasks = 32, kRowsAtOnce = 64, kLeastRows = 512;
+  constexpr std::int64_t kGroup = kMostTasks * kBlock;
+  for (std::int64_t group = 0; group < rows.lanes; group += kGroup) {
+    const std::int64_t lanes = rows.lanes - group < kGroup ? rows.lanes - group : kGroup;
+    const std::int64_t blocks = (lanes + kBlock - 1) / kBlock;
+    const std::int64_t most = kMostTasks / blocks, useful = rows.count / kLeastRows + 1;
+    const std::int64_t chunks = useful < most ? useful : most;
+    const std::int64_t share = (rows.count + chunks - 1) / chunks;
+    Part parts[kMostTasks][kBlock];
+    parallel_for(chunks * blocks, kGrain / (share * kBlock + 1) + 1,
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t task = begin; task < end; ++task) {
+                     const std::int64_t first = task % blocks * kBlock, chunk = task / blocks * share;
+                     const std::int64_t width = lanes - first < kBlock ? lanes - first : kBlock;
+                     const std::int64_t stop = chunk + share < rows.count ? chunk + share : rows.count;
+                     for (std::int64_t l = 0; l < width; ++l) parts[task][l] = Part::none();
+                     for (std::int64_t from = chunk; from < stop; from += kRowsAtOnce) {
+                       const std::int64_t to = from + kRowsAtOnce < stop ? from + kRowsAtOnce : stop;
+                       for (std::int64_t run = 0; run < width; run += kRun) {
+                         Part* const into = parts[task] + run;
+                         if (width - run >= kRun) {
+                           reduce(group + first + run, FullRun(), from, to, into);
+                         } else {
+                           reduce(group + first + run, width - run, from, to, into);
+                         }
+                       }
+                     }
+                   }
+                 });
+    const std::int64_t channels = lanes < rows.channels ? lanes : rows.channels;
+    for (std::int64_t c = 0; c < channels; ++c) {
+      Part all = Part::none();
+      for (std::int64_t l = c; l < lanes; l += channels) {
+        for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+          all.merge(parts[chunk * blocks + l / kBlock][l % kBlock]);
+        }
+      }
+      finish(group + c, all);
+    }
+  }
+}
+
+template <int N>
+struct Sums {
+  double sums[N];
+  static Sums none() { return {}; }
+  void merge(const Sums& other) {
+    for (int n = 0; n < N; ++n) sums[n] += other.sums[n];
+  }
+};
+
+/// Sums of N terms over each channel: term(i, shared, terms) gives them for the element at index i, with
+/// shared = of_channel(c) of its channel; finish(c, sums) gets the sums in f64. In one order, so that the
+/// thread count changes nothing.
+template <typename C, int N, typename OfChannel, typename Term, typename Finish>
+DLCUDA_INLINE void sum_channels(const TensorView& x, const OfChannel& of_channel, const Term& term,
+                                const Finish& finish) {
+  using Shared = decltype(of_channel(std::int64_t{0}));
   const std::int64_t outer = x.shape[0], channels = x.shape[1], inner = x.shape[2];
-  const std::int64_t work = outer * inner + 1;
   if (inner > 1) {
-    parallel_for(channels, kGrain / work + 1, [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(channels, kGrain / (outer * inner + 1) + 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t c = begin; c < end; ++c) {
-        double sum_a = 0, sum_b = 0;
+        const Shared shared = of_channel(c);
+        Sums<N> all = Sums<N>::none();
         for (std::int64_t o = 0; o < outer; ++o) {
           const std::int64_t first = (o * channels + c) * inner;
           for (std::int64_t from = 0; from < inner; from += kBatch) {
             const std::int64_t to = inner - from < kBatch ? inner - from : kBatch;
             // Lanes of their own, which the compiler turns into vectors: it may not change an order of
             // addition itself.
-            C lanes_a[16] = {}, lanes_b[16] = {};
+            constexpr std::int64_t kLanes = 16;
+            C lanes[N][kLanes] = {};
+            const auto add = [&](std::int64_t i, std::int64_t lane) {
+              C terms[N];
+              term(first + from + i, shared, terms);
+              for (int n = 0; n < N; ++n) lanes[n][lane] += terms[n];
+            };
             std::int64_t i = 0;
-            for (; i + 16 <= to; i += 16) {
-              for (int lane = 0; lane < 16; ++lane) {
-                C a, b;
-                term(first + from + i + lane, c, a, b);
-                lanes_a[lane] += a;
-                lanes_b[lane] += b;
-              }
+            for (; i + kLanes <= to; i += kLanes) {
+              for (std::int64_t lane = 0; lane < kLanes; ++lane) add(i + lane, lane);
             }
-            for (; i < to; ++i) {
-              C a, b;
-              term(first + from + i, c, a, b);
-              lanes_a[0] += a;
-              lanes_b[0] += b;
-            }
-            for (int lane = 0; lane < 16; ++lane) {
-              sum_a += static_cast<double>(lanes_a[lane]);
-              sum_b += static_cast<double>(lanes_b[lane]);
+            for (; i < to; ++i) add(i, 0);
+            for (int n = 0; n < N; ++n) {
+              for (const C sum : lanes[n]) all.sums[n] += static_cast<double>(sum);
             }
           }
         }
-        finish(c, sum_a, sum_b);
+        finish(c, all.sums);
       }
     });
     return;
   }
-  const std::int64_t runs = (channels + kRun - 1) / kRun;
-  parallel_for(runs, kGrain / (work * kRun) + 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t run = begin; run < end; ++run) {
-      const std::int64_t first = run * kRun;
-      const std::int64_t width = channels - first < kRun ? channels - first : kRun;
-      double sum_a[kRun] = {}, sum_b[kRun] = {};
-      for (std::int64_t from = 0; from < outer; from += kBatch) {
-        const std::int64_t to = outer - from < kBatch ? outer : from + kBatch;
-        C part_a[kRun] = {}, part_b[kRun] = {};
-        for (std::int64_t o = from; o < to; ++o) {
-          for (std::int64_t c = 0; c < width; ++c) {
-            C a, b;
-            term(o * channels + first + c, first + c, a, b);
-            part_a[c] += a;
-            part_b[c] += b;
+  const LaneRows rows(outer, channels);
+  reduce_lanes<Sums<N>>(
+      rows,
+      [&](std::int64_t first, auto width, std::int64_t from, std::int64_t to, Sums<N>* into) {
+        Shared shared[kRun];
+        for (std::int64_t l = 0; l < width; ++l) shared[l] = of_channel((first + l) % channels);
+        C part[N][kRun] = {};
+        for (std::int64_t row = from; row < to; ++row) {
+          for (std::int64_t l = 0; l < width; ++l) {
+            C terms[N];
+            term(row * rows.lanes + first + l, shared[l], terms);
+            for (int n = 0; n < N; ++n) part[n][l] += terms[n];
           }
         }
-        for (std::int64_t c = 0; c < width; ++c) {
-          sum_a[c] += static_cast<double>(part_a[c]);
-          sum_b[c] += static_cast<double>(part_b[c]);
+        for (std::int64_t l = 0; l < width; ++l) {
+          for (int n = 0; n < N; ++n) into[l].sums[n] += static_cast<double>(part[n][l]);
         }
-      }
-      for (std::int64_t c = 0; c < width; ++c) finish(first + c, sum_a[c], sum_b[c]);
-    }
-  });
+      },
+      [&](std::int64_t c, Sums<N>& all) {
+        const Shared shared = of_channel(c);
+        for (std::int64_t o = rows.rest; o < outer; ++o) {
+          C terms[N];
+          term(o * channels + c, shared, terms);
+          for (int n = 0; n < N; ++n) all.sums[n] += static_cast<double>(terms[n]);
+        }
+        finish(c, all.sums);
+      });
 }
 
 /// Moments of `rows` rows of kRun values each, `stride` apart, one by column, relative to guess[column]. Two
 /// passes, the second of which finds the values in registers or the first cache.
-template <typename C, typename T>
-DLCUDA_INLINE void column_moments(const T* x, std::int64_t rows, std::int64_t stride, std::int64_t width,
+template <typename C, typename T, typename Width>
+DLCUDA_INLINE void column_moments(const T* x, std::int64_t rows, std::int64_t stride, Width width,
                                   const C (&guess)[kRun], C (&mean)[kRun], C (&squares)[kRun]) {
   for (std::int64_t c = 0; c < kRun; ++c) mean[c] = squares[c] = C(0);
   for (std::int64_t r = 0; r < rows; ++r) {
@@ -125,7 +205,6 @@ DLCUDA_INLINE void channel_moments(const TensorView& view, const Finish& finish)
   using C = compute_t<T>;
   const T* x = view.as<const T>();
   const std::int64_t outer = view.shape[0], channels = view.shape[1], inner = view.shape[2];
-  const std::int64_t work = outer * inner + 1;
   const auto finish_from = [=](std::int64_t c, C guess, functors::Moments<double> moments) {
     moments.mean += static_cast<double>(guess);
     finish(c, moments);
@@ -134,7 +213,7 @@ DLCUDA_INLINE void channel_moments(const TensorView& view, const Finish& finish)
     moments.merge({static_cast<double>(count), static_cast<double>(mean), static_cast<double>(squares)});
   };
   if (inner > 1) {
-    parallel_for(channels, kGrain / work + 1, [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(channels, kGrain / (outer * inner + 1) + 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t c = begin; c < end; ++c) {
         const C guess = functors::guess_mean<C>(x, outer, channels, inner, c);
         functors::Moments<double> moments;
@@ -156,31 +235,27 @@ DLCUDA_INLINE void channel_moments(const TensorView& view, const Finish& finish)
     });
     return;
   }
-  constexpr std::int64_t kRows = 64;
-  const std::int64_t runs = (channels + kRun - 1) / kRun;
-  parallel_for(runs, kGrain / (work * kRun) + 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t run = begin; run < end; ++run) {
-      const std::int64_t first = run * kRun;
-      const std::int64_t width = channels - first < kRun ? channels - first : kRun;
-      functors::Moments<double> moments[kRun];
-      C guess[kRun];
-      for (std::int64_t c = 0; c < width; ++c) {
-        guess[c] = functors::guess_mean<C>(x, outer, channels, 1, first + c);
-      }
-      for (std::int64_t from = 0; from < outer; from += kRows) {
-        const std::int64_t rows = outer - from < kRows ? outer - from : kRows;
-        const T* block = x + from * channels + first;
-        C mean[kRun], squares[kRun];
-        if (width == kRun) {  // a constant, so that both stay in registers
-          column_moments(block, rows, channels, kRun, guess, mean, squares);
-        } else {
-          column_moments(block, rows, channels, width, guess, mean, squares);
+  struct Part : functors::Moments<double> {
+    static Part none() { return {}; }
+  };
+  const LaneRows rows(outer, channels);
+  reduce_lanes<Part>(
+      rows,
+      [&](std::int64_t first, auto width, std::int64_t from, std::int64_t to, Part* into) {
+        C guess[kRun], mean[kRun], squares[kRun];
+        for (std::int64_t l = 0; l < width; ++l) {
+          guess[l] = functors::guess_mean<C>(x, outer, channels, 1, (first + l) % channels);
         }
-        for (std::int64_t c = 0; c < width; ++c) merge(moments[c], rows, mean[c], squares[c]);
-      }
-      for (std::int64_t c = 0; c < width; ++c) finish_from(first + c, guess[c], moments[c]);
-    }
-  });
+        column_moments(x + from * rows.lanes + first, to - from, rows.lanes, width, guess, mean, squares);
+        for (std::int64_t l = 0; l < width; ++l) merge(into[l], to - from, mean[l], squares[l]);
+      },
+      [&](std::int64_t c, Part& all) {
+        const C guess = functors::guess_mean<C>(x, outer, channels, 1, c);
+        for (std::int64_t o = rows.rest; o < outer; ++o) {
+          merge(all, 1, static_cast<C>(x[o * channels + c]) - guess, C(0));
+        }
+        finish_from(c, guess, all);
+      });
 }
 
 /// element(i, shared) for every element at index i, with shared = of_channel(c) of its channel.
@@ -196,11 +271,25 @@ DLCUDA_INLINE void for_channels(const TensorView& x, const OfChannel& of_channel
     });
     return;
   }
-  parallel_for(x.shape[0], kGrain / (channels + 1) + 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t o = begin; o < end; ++o) {
-      for (std::int64_t c = 0; c < channels; ++c) element(o * channels + c, of_channel(c));
+  const LaneRows rows(x.shape[0], channels);
+  if (rows.lanes > LaneRows::kMost) {
+    parallel_for(x.shape[0], kGrain / channels + 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t o = begin; o < end; ++o) {
+        for (std::int64_t c = 0; c < channels; ++c) element(o * channels + c, of_channel(c));
+      }
+    });
+    return;
+  }
+  parallel_for(rows.count, kGrain / (rows.lanes + 1) + 1, [&](std::int64_t begin, std::int64_t end) {
+    decltype(of_channel(std::int64_t{0})) shared[LaneRows::kMost];
+    for (std::int64_t l = 0; l < rows.lanes; ++l) shared[l] = of_channel(l % channels);
+    for (std::int64_t row = begin; row < end; ++row) {
+      for (std::int64_t l = 0; l < rows.lanes; ++l) element(row * rows.lanes + l, shared[l]);
     }
   });
+  for (std::int64_t i = rows.rest * channels; i < x.shape[0] * channels; ++i) {
+    element(i, of_channel(i % channels));
+  }
 }
 
 }  // namespace

@@ -101,16 +101,16 @@ void group_norm_backward_parameters(const TensorView& dy, const TensorView& x, c
     const T *from = x.as<const T>(), *grad = dy.as<const T>();
     const C *means = mean.as<const C>(), *stds = inverse_std.as<const C>();
     C *to_weight = dweight.as<C>(), *to_bias = dbias.as<C>();
-    sum_channels<C>(
-        by_channel(layout),
-        [=](std::int64_t i, std::int64_t c, C& by_bias, C& by_weight) {
+    sum_channels<C, 2>(
+        by_channel(layout), [](std::int64_t c) { return c; },
+        [=](std::int64_t i, std::int64_t c, C(&terms)[2]) {
           const std::int64_t row = rows.row_of(i, c);
-          by_bias = static_cast<C>(grad[i]);
-          by_weight = by_bias * (static_cast<C>(from[i]) - means[row]) * stds[row];
+          terms[0] = static_cast<C>(grad[i]);
+          terms[1] = terms[0] * (static_cast<C>(from[i]) - means[row]) * stds[row];
         },
-        [=](std::int64_t c, double by_bias, double by_weight) {
-          to_bias[c] = static_cast<C>(by_bias);
-          to_weight[c] = static_cast<C>(by_weight);
+        [=](std::int64_t c, const double(&sums)[2]) {
+          to_bias[c] = static_cast<C>(sums[0]);
+          to_weight[c] = static_cast<C>(sums[1]);
         });
   });
 }

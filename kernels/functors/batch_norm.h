@@ -9,6 +9,7 @@ namespace dlcuda::functors {
 template <typename T>
 struct ChannelScale {
   T mean, scale, bias;
+  ChannelScale() = default;
   DLCUDA_HD ChannelScale(T mean_, T inverse_std, T weight, T bias_)
       : mean(mean_), scale(inverse_std * weight), bias(bias_) {}
   DLCUDA_HD T operator()(T x) const { return (x - mean) * scale + bias; }
@@ -19,6 +20,7 @@ struct ChannelScale {
 template <typename T>
 struct ChannelGradient {
   T mean, scale, mean_g, slope;
+  ChannelGradient() = default;
   DLCUDA_HD ChannelGradient(T mean_, T inverse_std, T weight, T dweight, T dbias, T count, bool training)
       : mean(mean_),
         scale(inverse_std * weight),
