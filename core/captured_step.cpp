@@ -35,6 +35,10 @@ std::vector<Layout> layouts_of(const std::vector<Tensor>& inputs) {
 /// to come round again.
 constexpr std::size_t kMostVariants = 4;
 
+/// Recordings in a row for shapes that had one already, with no replay between them, after which the host
+/// state is taken never to come round: recording costs more than running, and its memory is new each time.
+constexpr int kMostInVain = 4 * static_cast<int>(kMostVariants);
+
 /// A step for one set of layouts.
 class Plan {
  public:
@@ -182,12 +186,14 @@ class CapturedStep::Impl {
  private:
   const std::vector<Tensor>& run_eagerly(const std::vector<Tensor>& inputs);
   const std::vector<Tensor>& record(Plan& plan, const std::vector<Tensor>& inputs);
+  const std::vector<Tensor>& give_up(std::string reason, const std::vector<Tensor>& inputs);
   Plan& plan_for(const std::vector<Tensor>& inputs);
 
   Device device_;
   Function function_;
   std::vector<std::unique_ptr<Plan>> plans_;
   std::vector<Tensor> eager_outputs_;
+  int in_vain_ = 0;  // recordings since the last replay, of shapes that had one already
 };
 
 // A plan whose recording serves; else one without a recording.
@@ -199,6 +205,7 @@ Plan& CapturedStep::Impl::plan_for(const std::vector<Tensor>& inputs) {
     outdated.push_back(&plan);
   }
   const bool known = !outdated.empty();
+  if (known) ++in_vain_;
   if (outdated.size() == kMostVariants) {
     // The oldest one is recorded anew, and then the newest.
     std::rotate(plans_.begin(), plans_.begin() + (outdated.front() - plans_.data()) + 1, plans_.end());
@@ -218,6 +225,14 @@ const std::vector<Tensor>& CapturedStep::Impl::run_eagerly(const std::vector<Ten
   return eager_outputs_;
 }
 
+const std::vector<Tensor>& CapturedStep::Impl::give_up(std::string reason,
+                                                       const std::vector<Tensor>& inputs) {
+  const std::vector<Tensor> kept = inputs;  // they may be outputs of a recording that goes now
+  fallback_reason_ = std::move(reason);
+  plans_.clear();
+  return run_eagerly(kept);
+}
+
 const std::vector<Tensor>& CapturedStep::Impl::record(Plan& plan, const std::vector<Tensor>& inputs) {
   ++counts_.recorded;
   plan.record(function_, inputs);
@@ -235,7 +250,15 @@ const std::vector<Tensor>& CapturedStep::Impl::run(const std::vector<Tensor>& in
   const bool part = capture::recording() != nullptr || capture::planning() != nullptr;
   if (part || !fallback_reason_.empty()) return run_eagerly(inputs);
   Plan& plan = plan_for(inputs);
+  if (in_vain_ > kMostInVain) {
+    return give_up(fmt::format("{} recordings in a row could not be replayed, because the host's part of the "
+                               "state was new at each call: random numbers drawn in the step without "
+                               "Generator::advance_step() in it, or gradients that are cleared elsewhere",
+                               kMostInVain),
+                   inputs);
+  }
   if (plan.ready()) {
+    in_vain_ = 0;
     ++counts_.replayed;
     plan.replay(inputs);
     launches_ = plan.launches();
@@ -253,10 +276,7 @@ const std::vector<Tensor>& CapturedStep::Impl::run(const std::vector<Tensor>& in
     fallback_reason_ = error.what();
   }
   --counts_.recorded;
-  if (device_.is_cuda()) {
-    plans_.clear();
-    return run_eagerly(kept);
-  }
+  if (device_.is_cuda()) return give_up(fallback_reason_, kept);
   ++counts_.eager;  // it ran while it was recorded
   eager_outputs_ = plan.outputs();
   plans_.clear();

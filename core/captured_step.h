@@ -31,7 +31,8 @@ namespace dlcuda DLCUDA_API {
 ///
 /// The step must do the same for the same shapes, use no other stream, and not read values of tensors, which
 /// would wait for the device. Tensors that it uses besides its inputs (parameters, optimiser state) must be
-/// the same ones each time. Where it cannot be recorded, it runs as it is, and fallback_reason() says why.
+/// the same ones each time. Where it cannot be recorded, or no recording ever serves again, it runs as it
+/// is, and fallback_reason() says why.
 ///
 /// Gradients work as if the step had run: leaves' grad() are those of this step, and parts of a training step
 /// (forward and backward; the same, accumulating; the update) may be steps of their own.

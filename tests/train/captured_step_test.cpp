@@ -421,6 +421,28 @@ TEST(CapturedStep, ReseedingTakesEffect) {
   }
 }
 
+// Otherwise every call would record, which costs more than running, without anybody being told.
+TEST(CapturedStep, FallsBackWhereNoRecordingCanBeReplayed) {
+  for (const Device device : test_devices()) {
+    SCOPED_TRACE(to_string(device));
+    auto& generator = kernels::dropout_generator(device);
+    generator.reseed(1);
+    const auto function = [&](const std::vector<Tensor>& inputs) {  // does not advance the generator
+      return std::vector{functional::dropout(inputs[0], 0.5, true, generator)};
+    };
+    CapturedStep step(device, function);
+    const Tensor x = random_tensor({256}, 0, DType::F32, 1, 2).to(device);
+    std::vector<std::vector<float>> captured, eager;
+    for (int i = 0; i < 40; ++i) captured.push_back(step({x})[0].values<float>());
+    generator.reseed(1);
+    for (int i = 0; i < 40; ++i) eager.push_back(function({x})[0].values<float>());
+    EXPECT_EQ(captured, eager);
+    EXPECT_THAT(step.fallback_reason(), HasSubstr("Generator::advance_step()"));
+    EXPECT_LT(step.counts().recorded, 30);
+    EXPECT_EQ(step.counts().replayed, 0);
+  }
+}
+
 /// Scratch memory as kernels on the CPU have it: it grows with the largest need and is kept.
 Tensor kept_by_calls;
 void use_scratch(std::int64_t count) {
