@@ -9,7 +9,8 @@ int main(int argc, char** argv) {
   spec.name = "mobilenetv2";
   spec.description = "Trains a narrow MobileNetV2 (Sandler et al., 2018) to classify small pictures";
   spec.defaults = {
-      .data = "shapes", .epochs = 6, .batch_size = 32, .lr = 4e-3, .optimizer = "adam", .seed = 1};
+      .data = "shapes", .epochs = 6, .batch_size = 32, .lr = 6e-3, .optimizer = "adam", .seed = 1};
+  spec.schedule = warmup_cosine_schedule(0.15);
   spec.data = {.side = 32, .train_count = 5000, .validation_count = 500, .test_count = 1000};
   spec.train_transforms = {std::make_shared<RandomHorizontalFlip>()};
   spec.make_model = zoo_maker("mobilenet_v2_small");

@@ -8,7 +8,7 @@ int main(int argc, char** argv) {
   spec.name = "vgg16";
   spec.description = "Trains a narrow VGG-16 (Simonyan & Zisserman, 2015) to classify small pictures";
   spec.defaults = {
-      .data = "shapes", .epochs = 10, .batch_size = 64, .lr = 2e-3, .optimizer = "adam", .seed = 1};
+      .data = "shapes", .epochs = 20, .batch_size = 64, .lr = 2e-3, .optimizer = "adam", .seed = 1};
   spec.data = {.side = 32, .train_count = 8000, .validation_count = 500, .test_count = 1000};
   spec.train_transforms = {std::make_shared<RandomHorizontalFlip>()};
   spec.make_model = zoo_maker("vgg16_small");
