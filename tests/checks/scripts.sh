@@ -25,7 +25,7 @@ expect() {
 }
 fake=$(mktemp -d) bare=$(mktemp -d)
 trap 'rm -rf "$fake" "$bare"' EXIT
-mkdir "$fake/bin" && ln -s "$(command -v true)" "$fake/bin/dlcuda"
+mkdir "$fake/bin" && ln -s "$(type -P true)" "$fake/bin/dlcuda"
 expect 2 'unknown flag --nonsense' scripts/setup --nonsense
 expect 2 'unknown argument nonsense' scripts/test nonsense
 expect 2 'unknown flag --nonsense' scripts/format --nonsense
