@@ -60,6 +60,16 @@ void write_mask(const Batch& batch, std::int64_t row, const std::vector<std::uin
 
 }  // namespace
 
+std::vector<Tensor> to_tensors(const Batch& batch) {
+  std::vector<Tensor> tensors{batch.images, batch.labels};
+  if (batch.boxes.defined()) tensors.push_back(batch.boxes);
+  return tensors;
+}
+
+Batch to_batch(const std::vector<Tensor>& tensors) {
+  return {tensors[0], tensors[1], tensors.size() > 2 ? tensors[2] : Tensor()};
+}
+
 Batch make_batch(std::int64_t size, const ImageShape& image, const TargetFormat& format,
                  const std::function<Tensor(const Shape& shape, DType dtype)>& allocate) {
   Batch batch{allocate({size, image.channels, image.height, image.width}, DType::F32), {}};

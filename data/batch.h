@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "dlcuda/core/macros.h"
 #include "dlcuda/core/tensor.h"
@@ -27,6 +28,10 @@ struct Batch {
     return {function(images), function(labels), boxes.defined() ? function(boxes) : Tensor()};
   }
 };
+
+/// The tensors of a batch, and back: what a recorded step (core/captured_step.h) is given.
+std::vector<Tensor> to_tensors(const Batch& batch);
+Batch to_batch(const std::vector<Tensor>& tensors);
 
 /// A batch of `size` images of shape `image` with targets of `format`; its tensors come from allocate(shape,
 /// dtype).

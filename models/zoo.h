@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dlcuda/core/macros.h"
+#include "dlcuda/core/shape.h"
 #include "dlcuda/data/dataset.h"
 #include "dlcuda/data/transforms.h"
 #include "dlcuda/layers/module.h"
@@ -35,6 +36,7 @@ struct ZooModel {
   Normalization normalization{{0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}};
   std::int64_t parameters = 0;  ///< with these classes; asserted by the tests
   double multiply_adds = 0;     ///< published, of one picture of `input`; 0 where none was
+  MemoryFormat format = MemoryFormat::ChannelsLast;  ///< what it runs fastest in
   /// The model on the CPU with initial weights, for pictures of so many channels.
   std::function<std::unique_ptr<Module>(std::int64_t classes, std::int64_t channels)> make;
 };

@@ -14,6 +14,7 @@ shim_tests=bin/dlcuda_tests_hostcuda
 ops=bin/dlcuda_ops
 shim_ops=bin/dlcuda_ops_hostcuda
 train=bin/train_lenet5
+bench=bin/dlcuda
 shim_train=bin/train_lenet5_hostcuda
 
 note() { printf 'note: %s\n' "$*"; }
@@ -190,18 +191,40 @@ stage_train() {
   awk -v a="$accuracy" -v b="$on_cpu" 'BEGIN { d = a - b; exit !(a >= 0.98 && b >= 0.98 && d < 0.01 && d > -0.01) }'
 }
 
+# bench_model NAME FLAG...: what `dlcuda bench` says as a line of JSON goes into a file, the rate into the figures.
+bench_model() {
+  local name=$1 rate
+  shift
+  "$build/$bench" bench "$@" --json >"$out/bench-$name.json"
+  rate=$(sed -n 's/.*"images_per_second": *\([0-9.]*\).*/\1/p' "$out/bench-$name.json")
+  printf 'figure: %s, images per second = %s\n' "$name" "${rate:-0}"
+  sed -n 's/.*"recorded_to_eager":{"median":\([0-9.]*\).*/figure: lenet5, recorded to eager = \1/p' "$out/bench-$name.json"
+}
+
 stage_bench() {
-  local program=$build/bin/train_lenet5_bench device=cuda peer=("$root/benchmarks/peers/lenet5.py" --build "$build")
-  if [ ! -x "$program" ]; then skip 'train_lenet5_bench was not built'; fi
-  if [ "$rehearse" = 1 ]; then device=cpu; fi
-  "$program" --device "$device" | tee "$out/train_lenet5.json"
+  local device=cuda rounds=5 precision=bf16 models model batch status=0
+  # Batches that fill an H200.
+  models=(lenet5:64 resnet18:256 resnet50:256 mobilenet_v2:256 vgg16:128 yolov2:64 unet_bn:32)
+  if [ ! -x "$build/$bench" ]; then skip 'dlcuda was not built'; fi
+  if [ "$rehearse" = 1 ]; then device=cpu rounds=2 precision=fp32 models=(lenet5:64 unet_small:2); fi
+  bench_model lenet5-and-eager lenet5 --batch-size 64 --device "$device" --compare-eager --rounds "$rounds" || status=1
+  for model in "${models[@]}"; do
+    batch=${model#*:} model=${model%:*}
+    for mode in train infer; do
+      bench_model "$model-$mode-$precision" "$model" "--$mode" --batch-size "$batch" --device "$device" \
+        --precision "$precision" --rounds "$rounds" --seconds 0.5 || { note "$model $mode failed" && status=1; }
+    done
+  done
   if [ -x "$build/bin/allocator_bench" ]; then
     "$build/bin/allocator_bench" --benchmark_out="$out/allocator.json" --benchmark_out_format=json
   fi
-  if python3 -c 'import torch' 2>/dev/null; then
-    python3 "${peer[@]}" --device "$device" | tee "$out/lenet5_peer.json"
+  if [ -x "$build/bin/first_step" ]; then "$root/benchmarks/startup" --build "$build" --device "$device" --runs 5 || status=1; fi
+  # The whole comparison takes longer, because PyTorch compiles: scripts/compare MODEL --device cuda.
+  if DLCUDA_BUILD="$build" "$root/scripts/compare" lenet5 --train --device "$device" --configs eager,graph --rounds "$rounds" \
+    --save "$out/compare-lenet5.json"; then
+    note 'compared with PyTorch: LeNet-5, eager and as a graph'
   else
-    note 'no comparison with PyTorch: python3 has no torch'
+    note 'no comparison with PyTorch; scripts/compare says why in the log'
   fi
   if [ "$rehearse" = 1 ]; then
     note 'rehearsed on the CPU; not rehearsed: the benchmarks on a GPU'
@@ -209,4 +232,5 @@ stage_bench() {
     # With this file cuDNN can plan convolutions for this GPU on a machine that has none.
     "$build/bin/dump_cudnn_properties" "$out/cudnn-properties.json"
   fi
+  return "$status"
 }

@@ -15,6 +15,7 @@ struct Command {
   Action action;
 };
 
+Command add_bench(CLI::App& parent);
 Command add_info(CLI::App& parent);
 Command add_summary(CLI::App& parent);
 Command add_memory(CLI::App& parent);

@@ -1,5 +1,5 @@
-// The `dlcuda` command: what is here, what models are made of and need, what they see in pictures, and files
-// of weights.
+// The `dlcuda` command: what is here, what models are made of and need, how fast they are, what they see in
+// pictures, and files of weights.
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -43,7 +43,8 @@ void run(int argc, const char* const* argv) {
   CLI::App app{"Tools of libdlcuda, a deep-learning runtime", "dlcuda"};
   bool show_version = false;
   app.add_flag("--version", show_version, "print the version and exit");
-  std::vector<Command> commands{add_info(app), add_summary(app), add_memory(app), add_predict(app)};
+  std::vector<Command> commands{add_info(app), add_summary(app), add_memory(app), add_predict(app),
+                                add_bench(app)};
   for (Command& command : add_convert(app)) commands.push_back(std::move(command));
   prepare(app);
 

@@ -12,7 +12,7 @@
 #include "dlcuda/core/device.h"
 #include "dlcuda/core/memory/caching_allocator.h"
 #include "dlcuda/core/memory/stats.h"
-#include "dlcuda/models/yolov2/detection_task.h"
+#include "dlcuda/models/zoo_training.h"
 #include "dlcuda/optim/optimizer.h"
 #include "dlcuda/tools/command.h"
 #include "dlcuda/tools/model_flags.h"
@@ -22,7 +22,6 @@
 namespace dlcuda::tool {
 namespace {
 
-constexpr std::int64_t kMostBoxes = 30;  // of a picture, as Darknet trains
 constexpr double kGib = double(std::size_t(1) << 30);
 
 struct Flags : ModelFlags {
@@ -53,36 +52,12 @@ std::optional<std::size_t> find_limit(const Flags& flags, Device device) {
   return std::size_t(pages) * std::size_t(page);
 }
 
-/// What a model that predicts such things is trained with.
-TargetFormat targets_for(Prediction prediction) {
-  switch (prediction) {
-    case Prediction::Classes:
-      return {.kind = TargetKind::Class};
-    case Prediction::Boxes:
-      return {.kind = TargetKind::Boxes, .most_boxes = kMostBoxes};
-    case Prediction::Pixels:
-      return {.kind = TargetKind::Mask};
-  }
-  DLCUDA_THROW(ArgumentError, "unknown kind of prediction {}", int(prediction));
-}
-
-std::unique_ptr<Task> make_task(Prediction prediction, std::int64_t classes, Device device) {
-  switch (prediction) {
-    case Prediction::Classes:
-      return std::make_unique<ClassificationTask>(device);
-    case Prediction::Boxes:
-      return std::make_unique<DetectionTask>(device, classes);
-    case Prediction::Pixels:
-      return std::make_unique<SegmentationTask>(device, classes);
-  }
-  DLCUDA_THROW(ArgumentError, "unknown kind of prediction {}", int(prediction));
-}
-
 PlannedTraining plan(const ModelChoice& choice, const Flags& flags, Device device) {
   const Prediction prediction = choice.model.prediction;
   PlannedTraining training = plan_training(
-      [choice] { return choice.make(); }, choice.input, targets_for(prediction),
-      [=, classes = choice.classes](Device on) { return make_task(prediction, classes, on); }, device);
+      [choice] { return choice.make(); }, choice.input, training_targets(prediction),
+      [=, classes = choice.classes](Device on) { return make_training_task(prediction, classes, on); },
+      device);
   training.optimizer = flags.optimizer;
   return training;
 }

@@ -9,7 +9,7 @@
 #include "dlcuda/core/autograd.h"
 #include "dlcuda/core/build.h"
 #include "dlcuda/core/check.h"
-#include "dlcuda/core/cuda/runtime.h"
+#include "dlcuda/core/current_device.h"
 #include "dlcuda/core/memory/caching_allocator.h"
 #include "dlcuda/core/memory/tag.h"
 #include "dlcuda/core/parallel.h"
@@ -210,7 +210,7 @@ int run(int argc, const char* const* argv, const ModelSpec& spec) {
   }
 
   const DeviceChoice choice = choose_device(options.device, options.require_gpu);
-  if (choice.device.is_cuda()) cuda::make_current(choice.device.index);
+  settle_on(choice.device);
   if (options.threads > 0) set_num_threads(int(options.threads));
   options.threads = num_threads();
   kernels::set_allow_tf32(options.precision == Precision::Tf32);

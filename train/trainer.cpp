@@ -18,17 +18,6 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// What a recorded step is given, and back.
-std::vector<Tensor> to_tensors(const Batch& batch) {
-  std::vector<Tensor> tensors{batch.images, batch.labels};
-  if (batch.boxes.defined()) tensors.push_back(batch.boxes);
-  return tensors;
-}
-
-Batch to_batch(const std::vector<Tensor>& tensors) {
-  return {tensors[0], tensors[1], tensors.size() > 2 ? tensors[2] : Tensor()};
-}
-
 std::optional<std::string> first_not_finite(const Module& model) {
   for (const auto& [name, tensor] : model.parameters()) {
     for (const double value : kernels::cast(tensor.to(Device::cpu()), DType::F64).values<double>()) {

@@ -9,9 +9,7 @@ int main(int argc, char** argv) {
   spec.description = "Trains LeNet-5 (LeCun et al., 1998) to read handwritten digits";
   spec.defaults = {
       .data = "digits", .epochs = 5, .batch_size = 64, .lr = 2e-3, .optimizer = "adam", .seed = 1};
-  // Its few channels run fastest plane by plane on the CPU; dropout masks and losses agree across devices
-  // only within one format, so the GPU takes the same.
-  spec.format = MemoryFormat::Contiguous;
+  spec.format = find_model("lenet5").format;
   spec.train_transforms = {std::make_shared<Pad>(LeNet5::kInputSide, LeNet5::kInputSide)};
   spec.test_transforms = spec.train_transforms;
   spec.make_model = zoo_maker("lenet5");

@@ -195,6 +195,7 @@ std::vector<ZooModel> unet_models() {
   for (const Row& row :
        {Row{"unet", UNetConfig::paper(), {1, 572, 572}, usual, 31'030'658},
         Row{"unet_bn", UNetConfig::modern(), {3, 256, 256}, usual, 31'037'698},
+        Row{"unet16", UNetConfig::quarter(), {3, 256, 256}, usual, 1'942'594},
         Row{"unet_small", UNetConfig::small(), {3, 64, 64}, shapes_normalization(), 271'922}}) {
     models.push_back({.name = row.name,
                       .paper = "Ronneberger et al., 2015",

@@ -7,7 +7,7 @@ if ! command -v shellcheck >/dev/null; then
   printf 'skipped: shellcheck is not here; scripts/setup --dev installs it\n'
   exit 77
 fi
-mapfile -t scripts < <(grep -lE '^#!/usr/bin/env bash' scripts/* tests/checks/* tests/consumer/* .ci/run)
+mapfile -t scripts < <(grep -d skip -lE '^#!/usr/bin/env bash' scripts/* benchmarks/* tests/checks/* tests/consumer/* .ci/run)
 shellcheck -x scripts/lib.sh "${scripts[@]}"
 for script in "${scripts[@]}"; do
   [ -x "$script" ] || { printf '%s is not executable\n' "$script" && exit 1; }
@@ -23,6 +23,9 @@ expect() {
     exit 1
   fi
 }
+fake=$(mktemp -d) bare=$(mktemp -d)
+trap 'rm -rf "$fake" "$bare"' EXIT
+mkdir "$fake/bin" && ln -s "$(type -P true)" "$fake/bin/dlcuda"
 expect 2 'unknown flag --nonsense' scripts/setup --nonsense
 expect 2 'unknown argument nonsense' scripts/test nonsense
 expect 2 'unknown flag --nonsense' scripts/format --nonsense
@@ -30,11 +33,14 @@ expect 2 'unknown target nonsense; there are: darknet safetensors' scripts/fuzz 
 expect 2 'runs takes a number' scripts/fuzz --runs many
 expect 2 'name a model first' scripts/train
 expect 2 'unknown model "lanet5".*nearest first: lenet5' scripts/train lanet5
+expect 2 'name a model first, or "all"' scripts/compare
+expect 77 'no PyTorch in .*pip install -r tests/requirements.txt' env DLCUDA_PYTHON=false DLCUDA_BUILD="$fake" scripts/compare lenet5
+expect 1 'bin/dlcuda is not in .*cmake --build' env DLCUDA_BUILD=/none scripts/compare lenet5
+expect 2 'unknown flag --nonsense' benchmarks/startup --nonsense
+expect 2 'runs takes a number' benchmarks/startup --runs many
 expect 0 'scripts/train MODEL' scripts/train --help
 
 # A machine without anything: only what the scripts themselves use.
-bare=$(mktemp -d)
-trap 'rm -rf "$bare"' EXIT
 for tool in bash env dirname basename id uname readlink sed sort head cat printf; do ln -s "$(command -v $tool)" "$bare/"; done
 expect 77 'skipped: there is no clang' env PATH="$bare" scripts/fuzz
 expect 1 'missing, and not installed because --no-install was given' env PATH="$bare" scripts/setup --no-install --no-cuda

@@ -12,18 +12,12 @@ import tempfile
 try:
     import torch
     from safetensors.torch import load_file
-    from torch import nn
 except ImportError as error:
     print(f"skipped: {error}")
     sys.exit(77)
 
-
-class LeNet5(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv1, self.conv2 = nn.Conv2d(1, 6, 5), nn.Conv2d(6, 16, 5)
-        self.fc1, self.fc2, self.fc3 = nn.Linear(400, 120), nn.Linear(120, 84), nn.Linear(84, 10)
-
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "benchmarks" / "peers"))
+from models.lenet5 import LeNet5
 
 with tempfile.TemporaryDirectory() as folder:
     command = [sys.argv[1], "--device", "cpu", "--limit", "256", "--epochs", "1", "--json", "--out", f"{folder}/run"]

@@ -19,38 +19,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-
-def conv(filters, size, norm=True):
-    return {"type": "conv", "filters": filters, "size": size, "norm": norm}
-
-
-def maxpool(stride=2):
-    return {"type": "maxpool", "size": 2, "stride": stride}
-
-
-def route(*layers):
-    return {"type": "route", "layers": layers}
-
-
-def tiny(width, predictions):
-    """As cfg/yolov2-tiny-voc.cfg."""
-    layers = []
-    for stage in range(5):
-        layers += [conv(width << stage, 3), maxpool()]
-    return layers + [conv(width * 32, 3), maxpool(1), conv(width * 64, 3), conv(width * 64, 3), conv(predictions, 1, norm=False)]
-
-
-def yolov2(width, predictions):
-    """As cfg/yolov2.cfg."""
-    layers = [conv(width, 3), maxpool(), conv(width * 2, 3), maxpool()]
-    for wide, repeats in ((4, 1), (8, 1), (16, 2), (32, 2)):
-        layers.append(conv(width * wide, 3))
-        layers += [conv(width * wide // 2, 1), conv(width * wide, 3)] * repeats
-        layers.append(maxpool())
-    layers.pop()
-    return layers + [conv(width * 32, 3), conv(width * 32, 3), route(-9), conv(width * 2, 1), {"type": "reorg", "stride": 2},
-                     route(-1, -4), conv(width * 32, 3), conv(predictions, 1, norm=False)]
-
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "benchmarks" / "peers" / "models"))
+from darknet_layers import tiny, yolov2
 
 CASES = {"tiny": (tiny(2, 5 * 8), 64, 96), "yolov2": (yolov2(2, 5 * 8), 96, 64)}  # layers, height, width
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <fstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,12 +50,15 @@ inline std::string without_sanitizer_notes(const std::string& text) {
   return own;
 }
 
-inline ToolRun run_tool(const std::vector<std::string>& arguments) {
+/// `input`: what is on standard input.
+inline ToolRun run_tool(const std::vector<std::string>& arguments, std::string_view input = {}) {
   const TempFolder folder;
+  std::ofstream(folder / "in") << input;
   std::string command = shell_word(tool_path());
   for (const std::string& argument : arguments) command.append(" ").append(shell_word(argument));
   command.append(" >").append(shell_word((folder / "out").string()));
   command.append(" 2>").append(shell_word((folder / "err").string()));
+  command.append(" <").append(shell_word((folder / "in").string()));
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_text(folder / "out"),
           without_sanitizer_notes(read_text(folder / "err"))};
