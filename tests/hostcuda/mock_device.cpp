@@ -12,7 +12,6 @@ namespace {
 thread_local cudaError_t last_error = cudaSuccess;
 thread_local int device_of_thread = 0;
 
-constexpr int kMultiprocessors = 1;  // few, so that grid-stride loops go round more than once
 constexpr int kSharedBytes = 48 << 10;
 constexpr int kSharedBytesOptIn = 227 << 10;
 
@@ -94,6 +93,16 @@ void fail_allocation(std::uint64_t n, cudaError_t error) {
   runtime.allocation_fault = {n == 0 ? 0 : runtime.allocation_calls + n, error, false};
 }
 
+void set_dry_run(DryRun dry_run) {
+  const std::lock_guard lock(Runtime::instance().mutex);
+  Runtime::instance().dry_run = std::move(dry_run);
+}
+
+void set_launch_observer(LaunchObserver* observer) {
+  const std::lock_guard lock(Runtime::instance().mutex);
+  Runtime::instance().observer = observer;
+}
+
 void reset() {
   cuda::forget_lost_devices();
   auto& runtime = Runtime::instance();
@@ -102,6 +111,8 @@ void reset() {
   runtime.allocation_fault = {};
   runtime.sticky = cudaSuccess;
   runtime.launches = 0;
+  runtime.dry_run = nullptr;
+  runtime.observer = nullptr;
   runtime.restore_environment();
   last_error = cudaSuccess;
 }
@@ -238,7 +249,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
     properties->sharedMemPerBlockOptin = kSharedBytesOptIn;
     properties->warpSize = 32;
     properties->maxThreadsPerBlock = 1024;
-    properties->multiProcessorCount = kMultiprocessors;
+    properties->multiProcessorCount = Runtime::instance().model.multiprocessors;
     properties->major = 9;
     properties->minor = 0;
     return check_device(device);
@@ -258,7 +269,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
         *value = 32;
         break;
       case cudaDevAttrMultiProcessorCount:
-        *value = kMultiprocessors;
+        *value = Runtime::instance().model.multiprocessors;
         break;
       case cudaDevAttrMaxThreadsPerMultiProcessor:
         *value = 2048;
