@@ -2,7 +2,7 @@
 // f16, bf16; parameters, statistics and arithmetic f32.
 //
 //   statistics  mean[c] = mean of x over the channel; inverse_std[c] = 1 / sqrt(biased variance + epsilon)
-//               running += momentum * (batch - running), the variance unbiased
+//               running += momentum * (batch - running), the variance unbiased; batches += 1
 //   apply       y = f((x - mean) * inverse_std * weight + bias + residual)
 //   parameters  g = dy * f'(y);  dbias = sum g;  dweight = sum g * (x - mean) * inverse_std
 //   data        dx = inverse_std * weight * (g - dbias / n - (x - mean) * inverse_std * dweight / n)
@@ -13,6 +13,7 @@
 // neither a large mean nor an outlier costs digits.
 #include "dlcuda/kernels/batch_norm.h"
 
+#include "dlcuda/kernels/arithmetic.h"
 #include "dlcuda/kernels/cuda/channel_moments.cuh"
 #include "dlcuda/kernels/cuda/channels.cuh"
 #include "dlcuda/kernels/functors/batch_norm.h"
@@ -25,29 +26,46 @@ struct GradientTerm {
   F f;
   const T *dy, *x, *y;
   const float* mean;
+
+  struct Value {
+    float g, x;
+  };
+  static constexpr int kPack = 16 / sizeof(T);
   __device__ float channel(std::int64_t c) const { return mean[c]; }
-  __device__ void add(std::int64_t i, float channel_mean, float& by_bias, float& by_weight) const {
-    const float g = f.backward(static_cast<float>(dy[i]), static_cast<float>(y[i]));
-    by_bias += g;
-    by_weight += g * (static_cast<float>(x[i]) - channel_mean);
+  template <int N>
+  __device__ void read(std::int64_t i, Value (&values)[N]) const {
+    const Pack<T, N> grad = load_pack<T, N>(dy + i, 0), in = load_pack<T, N>(x + i, 0),
+                     kept = load_pack<T, N>(y + i, 0);
+#pragma unroll
+    for (int j = 0; j < N; ++j) {
+      values[j] = {f.backward(static_cast<float>(grad.value[j]), static_cast<float>(kept.value[j])),
+                   static_cast<float>(in.value[j])};
+    }
+  }
+  __device__ void add(const Value& value, std::int64_t, float channel_mean, ChannelSums& sums) const {
+    sums.add(value.g, value.g * (value.x - channel_mean));
   }
 };
 
 template <typename T>
-__global__ void finish_statistics_kernel(const T* x, std::int64_t outer, std::int64_t inner,
-                                         const functors::Moments<float>* moments, std::int64_t channels,
-                                         float epsilon, float momentum, float* mean, float* inverse_std,
-                                         float* running_mean, float* running_var) {
-  for (std::int64_t c = global_thread(); c < channels; c += global_threads()) {
-    const functors::Moments<float> all = moments[c];
-    mean[c] = functors::guess_mean<float>(x, outer, channels, inner, c) + all.mean;
+struct FinishStatistics {
+  const T* x;
+  std::int64_t outer, channels, inner;
+  float epsilon, momentum;
+  float *mean, *inverse_std, *running_mean, *running_var;
+  std::int64_t* batches;
+
+  __device__ void operator()(std::int64_t, std::int64_t c, const functors::Moments<float>& all) const {
+    const float average = functors::guess_mean<float>(x, outer, channels, inner, c) + all.mean;
+    mean[c] = average;
     inverse_std[c] = all.inverse_std(epsilon);
     if (running_mean != nullptr) {
-      functors::move_towards(running_mean[c], mean[c], momentum);
+      functors::move_towards(running_mean[c], average, momentum);
       functors::move_towards(running_var[c], all.unbiased_variance(), momentum);
     }
+    if (batches != nullptr && c == 0) ++*batches;
   }
-}
+};
 
 __global__ void running_kernel(const float* running_mean, const float* running_var, std::int64_t channels,
                                float epsilon, float* mean, float* inverse_std) {
@@ -57,24 +75,32 @@ __global__ void running_kernel(const float* running_mean, const float* running_v
   }
 }
 
-__global__ void finish_parameters_kernel(const float* sums, const float* inverse_std, std::int64_t channels,
-                                         float* dweight, float* dbias) {
-  for (std::int64_t c = global_thread(); c < channels; c += global_threads()) {
-    dbias[c] = sums[c];
-    dweight[c] = sums[channels + c] * inverse_std[c];
+struct FinishParameters {
+  const float* inverse_std;
+  float *dweight, *dbias;
+  __device__ void operator()(std::int64_t, std::int64_t c, const ChannelSums& sums) const {
+    dbias[c] = sums.first;
+    dweight[c] = sums.second * inverse_std[c];
   }
-}
+};
 
 template <typename T, typename F, bool kResidual>
 struct Apply {
   F f;
   const T *x, *residual;
-  const float *mean, *inverse_std, *weight, *bias;
+  const float *mean, *inverse_std, *weight;
+  const void* bias;
+  bool bias_like_x;  // of type T, else float
   T* y;
 
   __device__ functors::ChannelScale<float> scale(std::int64_t c) const {
     return {mean != nullptr ? mean[c] : 0.0f, inverse_std != nullptr ? inverse_std[c] : 1.0f,
-            weight != nullptr ? weight[c] : 1.0f, bias != nullptr ? bias[c] : 0.0f};
+            weight != nullptr ? weight[c] : 1.0f, bias_of(c)};
+  }
+  __device__ float bias_of(std::int64_t c) const {
+    if (bias == nullptr) return 0.0f;
+    return bias_like_x ? static_cast<float>(static_cast<const T*>(bias)[c])
+                       : static_cast<const float*>(bias)[c];
   }
   template <int N, bool kColumns>
   __device__ void run(std::int64_t first, std::int64_t channel) const {
@@ -153,19 +179,20 @@ bool all_aligned(const Views&... views) {
 
 void batch_norm_statistics(const TensorView& x, const TensorView& mean, const TensorView& inverse_std,
                            const TensorView& running_mean, const TensorView& running_var,
-                           const BatchNormParams& params) {
+                           const TensorView& batches, const BatchNormParams& params) {
   const char* name = "batch_norm_statistics";
   if (x.numel() == 0) {  // nothing to normalise, and nothing is learnt from it
+    if (batches.data != nullptr) advance_counter(batches, 1);
     return batch_norm_running(running_mean, running_var, mean, inverse_std, params.epsilon);
   }
   const ByChannel sizes(x);
   visit_float(name, x.dtype, [&]<typename T>() {
-    const Tensor moments = channel_moments(name, x.as<const T>(), sizes);
-    launch(name, finish_statistics_kernel<T>, grid_for(sizes.channels, kBlock), kBlock, 0, this_stream(),
-           x.as<const T>(), sizes.outer, sizes.inner,
-           static_cast<const functors::Moments<float>*>(moments.raw().data), sizes.channels,
-           static_cast<float>(params.epsilon), static_cast<float>(params.momentum), mean.as<float>(),
-           inverse_std.as<float>(), running_mean.as<float>(), running_var.as<float>());
+    channel_moments(
+        name, x.as<const T>(), sizes,
+        FinishStatistics<T>{x.as<const T>(), sizes.outer, sizes.channels, sizes.inner,
+                            static_cast<float>(params.epsilon), static_cast<float>(params.momentum),
+                            mean.as<float>(), inverse_std.as<float>(), running_mean.as<float>(),
+                            running_var.as<float>(), batches.as<std::int64_t>()});
   });
 }
 
@@ -185,8 +212,8 @@ void batch_norm_apply(const TensorView& x, const TensorView& mean, const TensorV
           map_channels<kPackOf<T>>(
               name,
               Apply<T, F, kResidual>{f, x.as<const T>(), residual.as<const T>(), mean.as<const float>(),
-                                     inverse_std.as<const float>(), weight.as<const float>(),
-                                     bias.as<const float>(), y.as<T>()},
+                                     inverse_std.as<const float>(), weight.as<const float>(), bias.data,
+                                     bias.dtype == x.dtype, y.as<T>()},
               ByChannel(x), all_aligned(x, residual, y));
         });
 }
@@ -199,14 +226,11 @@ void batch_norm_backward_parameters(const TensorView& dy, const TensorView& x, c
   const ByChannel sizes(x);
   visit(name, x.dtype, activation, false, [&]<typename T, typename F, bool>(F f) {
     // Without an activation there is no y to look at.
-    const Tensor sums =
-        channel_sums(name,
-                     GradientTerm<T, F>{f, dy.as<const T>(), x.as<const T>(),
-                                        y.data ? y.as<const T>() : dy.as<const T>(), mean.as<const float>()},
-                     sizes);
-    launch(name, finish_parameters_kernel, grid_for(sizes.channels, kBlock), kBlock, 0, this_stream(),
-           static_cast<const float*>(sums.data<float>()), inverse_std.as<const float>(), sizes.channels,
-           dweight.as<float>(), dbias.as<float>());
+    channel_sums(name,
+                 GradientTerm<T, F>{f, dy.as<const T>(), x.as<const T>(),
+                                    y.data ? y.as<const T>() : dy.as<const T>(), mean.as<const float>()},
+                 sizes, all_aligned(dy, x, y),
+                 FinishParameters{inverse_std.as<const float>(), dweight.as<float>(), dbias.as<float>()});
   });
 }
 

@@ -13,10 +13,9 @@
 #include "dlcuda/kernels/cross_entropy.h"
 
 #include "dlcuda/core/label_fault.h"
+#include "dlcuda/kernels/cuda/argmax.cuh"
 #include "dlcuda/kernels/cuda/dtype.cuh"
-#include "dlcuda/kernels/cuda/reduction.cuh"
 #include "dlcuda/kernels/functors/cross_entropy.h"
-#include "dlcuda/kernels/reduce.h"
 
 namespace dlcuda::kernels::cuda {
 namespace {
@@ -150,17 +149,20 @@ __global__ void backward_kernel(Rows<T> rows, const float* dloss, bool separate,
   }
 }
 
-// One block: a step's metrics are few, and one thread adds them in one order.
-__global__ void metrics_kernel(const std::int64_t* predictions, const std::int64_t* labels, std::int64_t rows,
-                               const float* loss, double* metrics) {
-  float correct = 0.0f;  // at most rows / kBlock a thread, summed exactly below 2^24
-  for (std::int64_t row = threadIdx.x; row < rows; row += kBlock) {
-    correct += predictions[row] == labels[row] ? 1.0f : 0.0f;
+// One warp a row. The atomic additions are of whole numbers, exact in any order.
+template <typename T>
+__global__ void metrics_kernel(const T* logits, const std::int64_t* labels, std::int64_t rows,
+                               std::int64_t classes, const float* loss, double* metrics) {
+  const int lane = threadIdx.x % kWarp;
+  float correct = 0.0f;  // of the rows of this warp
+  for (std::int64_t row = global_thread() / kWarp; row < rows; row += global_threads() / kWarp) {
+    const std::int64_t found = first_largest<kWarp>(logits + row * classes, classes, 1, 1.0f, lane);
+    correct += found == labels[row] ? 1.0f : 0.0f;
   }
-  correct = group_reduce<kBlock>(correct, Sum{});
-  if (threadIdx.x == 0) {
+  correct = group_reduce<kBlock>(lane == 0 ? correct : 0.0f, Sum{});
+  if (threadIdx.x == 0) atomicAdd(&metrics[1], static_cast<double>(correct));
+  if (global_thread() == 0) {
     metrics[0] += static_cast<double>(*loss) * static_cast<double>(rows);
-    metrics[1] += correct;
     metrics[2] += static_cast<double>(rows);
   }
 }
@@ -224,14 +226,11 @@ void cross_entropy_backward(const TensorView& dloss, const CrossEntropyViews& vi
 void classification_metrics(const TensorView& logits, const TensorView& labels, const TensorView& loss,
                             const TensorView& metrics) {
   const std::int64_t rows = logits.shape[0];
-  TensorView rows_by_class = logits;
-  rows_by_class.rank = 3;
-  rows_by_class.shape[2] = 1;
-  const Tensor predictions = Tensor::empty({rows}, DType::I64, this_device());
-  argmax(rows_by_class, predictions.raw(), false);
-  launch("classification_metrics", metrics_kernel, 1, kBlock, 0, this_stream(),
-         static_cast<const std::int64_t*>(predictions.data<std::int64_t>()), labels.as<const std::int64_t>(),
-         rows, loss.as<const float>(), metrics.as<double>());
+  visit_float("classification_metrics", logits.dtype, [&]<typename T>() {
+    launch("classification_metrics", metrics_kernel<T>, grid_for(rows, kBlock / kWarp), kBlock, 0,
+           this_stream(), logits.as<const T>(), labels.as<const std::int64_t>(), rows, logits.shape[1],
+           loss.as<const float>(), metrics.as<double>());
+  });
 }
 
 }  // namespace dlcuda::kernels::cuda

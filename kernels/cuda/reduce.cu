@@ -6,23 +6,11 @@
 // Outputs are overwritten. Sums over more than a chunk take several passes in a fixed order (reduction.cuh).
 #include "dlcuda/kernels/reduce.h"
 
+#include "dlcuda/kernels/cuda/argmax.cuh"
 #include "dlcuda/kernels/cuda/dtype.cuh"
-#include "dlcuda/kernels/cuda/reduction.cuh"
 
 namespace dlcuda::kernels::cuda {
 namespace {
-
-struct Candidate {
-  float value;
-  std::int64_t index;
-
-  __device__ bool beats(const Candidate& other) const {
-    const bool nan = value != value, other_nan = other.value != other.value;
-    if (nan != other_nan) return nan;
-    if (!nan && value != other.value) return value > other.value;
-    return index < other.index;
-  }
-};
 
 // One warp an output where it walks a row (inner = 1), else one thread, neighbours on neighbouring columns.
 template <int kLanes, typename T>
@@ -31,19 +19,9 @@ __global__ void argmax_kernel(const T* x, std::int64_t outer, std::int64_t n, st
   const int lane = threadIdx.x % kLanes;
   for (std::int64_t item = global_thread() / kLanes; item < outer * inner;
        item += global_threads() / kLanes) {
-    const T* column = x + item / inner * n * inner + item % inner;
-    Candidate best{-HUGE_VALF, n};
-    for (std::int64_t j = lane; j < n; j += kLanes) {
-      const Candidate candidate{sign * static_cast<float>(column[j * inner]), j};
-      if (candidate.beats(best)) best = candidate;
-    }
-#pragma unroll
-    for (int distance = kLanes / 2; distance > 0; distance /= 2) {
-      const Candidate other{__shfl_xor_sync(0xffffffffu, best.value, distance),
-                            __shfl_xor_sync(0xffffffffu, best.index, distance)};
-      if (other.beats(best)) best = other;
-    }
-    if (lane == 0) y[item] = best.index;
+    const std::int64_t found =
+        first_largest<kLanes>(x + item / inner * n * inner + item % inner, n, inner, sign, lane);
+    if (lane == 0) y[item] = found;
   }
 }
 

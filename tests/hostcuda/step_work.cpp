@@ -79,7 +79,7 @@ StepWork count_training(const ZooModel& zoo, const StepOptions& options, Device 
       const Tensor loss = task->loss(*model, as_model_input(batch, zoo.format, options.dtype));
       loss.backward();
       optimizer->step();
-      dropout.advance_step();
+      dropout.end_step();
     });
   }
   return result;

@@ -83,8 +83,9 @@ void Cases::elementwise(DType dtype) {
   add("binary", detail, 3 * one, [=] { return kernels::add(x, y); });
   add("unary", detail, 2 * one, [=] { return scale(x, 2); });
   add("unary_backward", detail, 3 * one, [=] { return unary_backward(x, y, {.op = UnaryOp::Square}); });
-  add("fill", detail, one, [x]() mutable {
-    fill(x, 1);
+  add("fill", detail, one, [x] {
+    Tensor filled = x;
+    fill(filled, 1);
     return 0;
   });
   Generator& generator = dropout_generator(device_);
@@ -280,8 +281,9 @@ void Cases::updates() {
     const std::string of = "100000 " + to_string(dtype);
     // Captured tensors keep the memory alive that the views point to.
     const std::vector<Tensor> kept{parameter, first, second, gradient, copy};
-    add("adam_update", of, 3 * exact + low, [=, device = device_]() mutable {
-      adam_update(device, std::span(&tensors, 1), lr, step, {});
+    add("adam_update", of, 3 * exact + low, [=, device = device_] {
+      Tensor counted = step;
+      adam_update(device, std::span(&tensors, 1), lr, counted, {});
       return kept.size();
     });
     add("sgd_update", of + ", momentum", 2 * exact + low, [=, device = device_] {
