@@ -84,6 +84,22 @@ struct FinishParameters {
   }
 };
 
+/// N values of neighbouring channels, 16 bytes at a time; `fallback` where there are none.
+template <int N, typename T>
+__device__ __forceinline__ void load_channels(const T* from, std::int64_t channel, float fallback,
+                                              float (&to)[N]) {
+  constexpr int kPack = std::min(N, static_cast<int>(16 / sizeof(T)));
+#pragma unroll
+  for (int i = 0; i < N / kPack; ++i) {
+    Pack<T, kPack> pack{};
+    if (from != nullptr) pack = load_pack<T, kPack>(from + channel, i);
+#pragma unroll
+    for (int j = 0; j < kPack; ++j) {
+      to[i * kPack + j] = from != nullptr ? static_cast<float>(pack.value[j]) : fallback;
+    }
+  }
+}
+
 template <typename T, typename F, bool kResidual>
 struct Apply {
   F f;
@@ -93,24 +109,25 @@ struct Apply {
   bool bias_like_x;  // of type T, else float
   T* y;
 
-  __device__ functors::ChannelScale<float> scale(std::int64_t c) const {
-    return {mean != nullptr ? mean[c] : 0.0f, inverse_std != nullptr ? inverse_std[c] : 1.0f,
-            weight != nullptr ? weight[c] : 1.0f, bias_of(c)};
-  }
-  __device__ float bias_of(std::int64_t c) const {
-    if (bias == nullptr) return 0.0f;
-    return bias_like_x ? static_cast<float>(static_cast<const T*>(bias)[c])
-                       : static_cast<const float*>(bias)[c];
-  }
   template <int N, bool kColumns>
   __device__ void run(std::int64_t first, std::int64_t channel) const {
+    constexpr int kChannels = kColumns ? N : 1;
+    float means[kChannels], stds[kChannels], weights[kChannels], biases[kChannels];
+    load_channels(mean, channel, 0.0f, means);
+    load_channels(inverse_std, channel, 1.0f, stds);
+    load_channels(weight, channel, 1.0f, weights);
+    if (bias_like_x) {
+      load_channels(static_cast<const T*>(bias), channel, 0.0f, biases);
+    } else {
+      load_channels(static_cast<const float*>(bias), channel, 0.0f, biases);
+    }
     const Pack<T, N> in = load_pack<T, N>(x + first, 0);
     Pack<T, N> beside, out;
     if constexpr (kResidual) beside = load_pack<T, N>(residual + first, 0);
-    functors::ChannelScale<float> shared = scale(channel);
 #pragma unroll
     for (int j = 0; j < N; ++j) {
-      if (kColumns && j > 0) shared = scale(channel + j);
+      const int c = kColumns ? j : 0;
+      const functors::ChannelScale<float> shared(means[c], stds[c], weights[c], biases[c]);
       float value = shared(static_cast<float>(in.value[j]));
       if constexpr (kResidual) value += static_cast<float>(beside.value[j]);
       out.value[j] = T(f.forward(value));
@@ -128,19 +145,23 @@ struct BackwardData {
   bool training;
   T *dx, *dresidual;
 
-  __device__ functors::ChannelGradient<float> gradient(std::int64_t c) const {
-    return {mean[c], inverse_std[c], weight != nullptr ? weight[c] : 1.0f, dweight[c], dbias[c],
-            count,   training};
-  }
   template <int N, bool kColumns>
   __device__ void run(std::int64_t first, std::int64_t channel) const {
+    constexpr int kChannels = kColumns ? N : 1;
+    float means[kChannels], stds[kChannels], weights[kChannels], dweights[kChannels], dbiases[kChannels];
+    load_channels(mean, channel, 0.0f, means);
+    load_channels(inverse_std, channel, 1.0f, stds);
+    load_channels(weight, channel, 1.0f, weights);
+    load_channels(dweight, channel, 0.0f, dweights);
+    load_channels(dbias, channel, 0.0f, dbiases);
     const Pack<T, N> grad = load_pack<T, N>(dy + first, 0), in = load_pack<T, N>(x + first, 0);
     const Pack<T, N> kept = load_pack<T, N>(y + first, 0);
     Pack<T, N> out, beside;
-    functors::ChannelGradient<float> shared = gradient(channel);
 #pragma unroll
     for (int j = 0; j < N; ++j) {
-      if (kColumns && j > 0) shared = gradient(channel + j);
+      const int c = kColumns ? j : 0;
+      const functors::ChannelGradient<float> shared(means[c], stds[c], weights[c], dweights[c], dbiases[c],
+                                                    count, training);
       const float g = f.backward(static_cast<float>(grad.value[j]), static_cast<float>(kept.value[j]));
       out.value[j] = T(shared(g, static_cast<float>(in.value[j])));
       if constexpr (kResidual) beside.value[j] = T(g);
@@ -214,7 +235,7 @@ void batch_norm_apply(const TensorView& x, const TensorView& mean, const TensorV
               Apply<T, F, kResidual>{f, x.as<const T>(), residual.as<const T>(), mean.as<const float>(),
                                      inverse_std.as<const float>(), weight.as<const float>(), bias.data,
                                      bias.dtype == x.dtype, y.as<T>()},
-              ByChannel(x), all_aligned(x, residual, y));
+              ByChannel(x), all_aligned(x, residual, y, mean, inverse_std, weight, bias));
         });
 }
 
@@ -250,7 +271,7 @@ void batch_norm_backward_data(const TensorView& dy, const TensorView& x, const T
                   mean.as<const float>(), inverse_std.as<const float>(), weight.as<const float>(),
                   dweight.as<const float>(), dbias.as<const float>(),
                   static_cast<float>(sizes.outer * sizes.inner), training, dx.as<T>(), dresidual.as<T>()},
-              sizes, all_aligned(dy, x, y, dx, dresidual));
+              sizes, all_aligned(dy, x, y, dx, dresidual, mean, inverse_std, weight, dweight, dbias));
         });
 }
 

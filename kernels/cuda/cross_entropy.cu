@@ -149,6 +149,27 @@ __global__ void backward_kernel(Rows<T> rows, const float* dloss, bool separate,
   }
 }
 
+// One thread a row, where neighbouring rows lie beside each other: its label and what else it shares are read
+// once for all classes.
+template <typename T>
+__global__ void row_backward_kernel(Rows<T> rows, const float* dloss, bool separate, const float* log_sum_exp,
+                                    const float* totals, T* dlogits) {
+  const float divisor = totals[0], weights = totals[1];
+  for (std::int64_t r = global_thread(); r < rows.count; r += global_threads()) {
+    const T* x = rows.row(r);
+    T* dx = dlogits + (x - rows.logits);
+    const std::int64_t label = rows.labels[r];
+    const bool learns = rows.exists(label) && rows.counts(label);
+    const float scale = learns ? dloss[separate ? r : 0] / divisor : 0.0f, lse = log_sum_exp[r];
+    const float weight = learns ? rows.weight(label) : 0.0f;
+    for (std::int64_t c = 0; c < rows.classes; ++c) {
+      const float slope = rows.function.gradient(static_cast<float>(x[c * rows.inner]), lse, c == label,
+                                                 weight, rows.weight(c), weights);
+      dx[c * rows.inner] = T(learns ? scale * slope : 0.0f);
+    }
+  }
+}
+
 // One warp a row. The atomic additions are of whole numbers, exact in any order.
 template <typename T>
 __global__ void metrics_kernel(const T* logits, const std::int64_t* labels, std::int64_t rows,
@@ -201,8 +222,9 @@ void cross_entropy_forward(const CrossEntropyViews& views, const TensorView& los
              static_cast<const Partial*>(partial), chunks, params.reduction == LossReduction::Mean,
              separate ? nullptr : loss.as<float>(), views.totals.as<float>(), notes.device, notes.host);
     };
-    // Neighbouring threads read neighbouring addresses: classes of a row, or rows.
-    if (rows.inner > 1) {
+    // Neighbouring threads read neighbouring addresses: classes of a row, or rows. A few classes would leave
+    // most of a warp idle.
+    if (rows.inner > 1 || rows.classes <= kWarp) {
       run.template operator()<1>();
     } else {
       visit_row_threads(rows.classes, run);
@@ -214,11 +236,17 @@ void cross_entropy_backward(const TensorView& dloss, const CrossEntropyViews& vi
                             const TensorView& dlogits, const CrossEntropyParams& params) {
   const std::int64_t count = views.logits.numel();
   visit_float("cross_entropy_backward", views.logits.dtype, [&]<typename T>() {
+    const Rows<T> rows = rows_of<T>(views, params);
+    if (rows.inner > 1) {
+      launch("cross_entropy_backward", row_backward_kernel<T>, grid_for(rows.count, kBlock), kBlock, 0,
+             this_stream(), rows, dloss.as<const float>(), params.reduction == LossReduction::None,
+             views.log_sum_exp.as<const float>(), views.totals.as<const float>(), dlogits.as<T>());
+      return;
+    }
     visit_index(count, [&]<typename Index>() {
       launch("cross_entropy_backward", backward_kernel<T, Index>, grid_for(count, kBlock), kBlock, 0,
-             this_stream(), rows_of<T>(views, params), dloss.as<const float>(),
-             params.reduction == LossReduction::None, views.log_sum_exp.as<const float>(),
-             views.totals.as<const float>(), count, dlogits.as<T>());
+             this_stream(), rows, dloss.as<const float>(), params.reduction == LossReduction::None,
+             views.log_sum_exp.as<const float>(), views.totals.as<const float>(), count, dlogits.as<T>());
     });
   });
 }

@@ -12,7 +12,8 @@
 namespace dlcuda::kernels::cuda {
 namespace {
 
-// One warp an output where it walks a row (inner = 1), else one thread, neighbours on neighbouring columns.
+// One warp an output where it walks a long row (inner = 1), else one thread, neighbours on neighbouring
+// columns.
 template <int kLanes, typename T>
 __global__ void argmax_kernel(const T* x, std::int64_t outer, std::int64_t n, std::int64_t inner, float sign,
                               std::int64_t* y) {
@@ -44,7 +45,7 @@ void reduce(const TensorView& x, const TensorView& y, Reduction reduction) {
 void argmax(const TensorView& x, const TensorView& y, bool smallest) {
   const std::int64_t outer = x.shape[0], n = x.shape[1], inner = x.shape[2];
   visit_float("argmax", x.dtype, [&]<typename T>() {
-    const bool rows = inner == 1;
+    const bool rows = inner == 1 && n > kWarp;  // few elements would leave most of a warp idle
     launch("argmax", rows ? argmax_kernel<kWarp, T> : argmax_kernel<1, T>,
            grid_for(outer * inner, rows ? kBlock / kWarp : kBlock), kBlock, 0, this_stream(), x.as<const T>(),
            outer, n, inner, smallest ? -1.0f : 1.0f, y.as<std::int64_t>());

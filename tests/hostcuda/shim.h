@@ -62,7 +62,6 @@ struct DeviceModel {
   int count = 1;                               ///< DLCUDA_SHIM_DEVICES
   std::size_t memory = std::size_t(16) << 30;  ///< bytes of each device: DLCUDA_SHIM_MEMORY
   int driver_version = CUDART_VERSION;         ///< 0: no driver; lower than CUDART_VERSION: too old
-  int multiprocessors = 1;                     ///< few, so that grid-stride loops go round more than once
 };
 void set_device_model(const DeviceModel& model);
 

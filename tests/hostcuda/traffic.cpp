@@ -118,39 +118,67 @@ void TrafficCounter::count_warps() {
 
 }  // namespace dlcuda::hostcuda
 
-// What the compiler calls before each access.
-#define HOSTCUDA_ACCESS(bytes)                                             \
-  extern "C" void __asan_load##bytes##_noabort(std::uintptr_t address);    \
-  void __asan_load##bytes##_noabort(std::uintptr_t address) {              \
-    if (auto* counter = dlcuda::hostcuda::counter)                         \
-      counter->access(address, bytes, false, __builtin_return_address(0)); \
-  }                                                                        \
-  extern "C" void __asan_store##bytes##_noabort(std::uintptr_t address);   \
-  void __asan_store##bytes##_noabort(std::uintptr_t address) {             \
-    if (auto* counter = dlcuda::hostcuda::counter)                         \
-      counter->access(address, bytes, true, __builtin_return_address(0));  \
+// What the compiler calls before each access, and what else it relies on with -fsanitize=thread.
+#define HOSTCUDA_ACCESS(name, bytes, store)                                 \
+  extern "C" void __tsan_##name(std::uintptr_t address);                    \
+  void __tsan_##name(std::uintptr_t address) {                              \
+    if (auto* counting = dlcuda::hostcuda::counter)                         \
+      counting->access(address, bytes, store, __builtin_return_address(0)); \
   }
-HOSTCUDA_ACCESS(1)
-HOSTCUDA_ACCESS(2)
-HOSTCUDA_ACCESS(4)
-HOSTCUDA_ACCESS(8)
-HOSTCUDA_ACCESS(16)
+#define HOSTCUDA_ACCESSES(bytes)                       \
+  HOSTCUDA_ACCESS(read##bytes, bytes, false)           \
+  HOSTCUDA_ACCESS(write##bytes, bytes, true)           \
+  HOSTCUDA_ACCESS(unaligned_read##bytes, bytes, false) \
+  HOSTCUDA_ACCESS(unaligned_write##bytes, bytes, true)
+HOSTCUDA_ACCESSES(1)
+HOSTCUDA_ACCESSES(2)
+HOSTCUDA_ACCESSES(4)
+HOSTCUDA_ACCESSES(8)
+HOSTCUDA_ACCESSES(16)
+#undef HOSTCUDA_ACCESSES
 #undef HOSTCUDA_ACCESS
 
+// Atomic operations are the host code's, of reference counts: kernels' are reads and writes on the shim.
+#define HOSTCUDA_ATOMIC(bits, type)                                                          \
+  extern "C" type __tsan_atomic##bits##_load(const volatile type* from, int order);          \
+  type __tsan_atomic##bits##_load(const volatile type* from, int) {                          \
+    return __atomic_load_n(from, __ATOMIC_SEQ_CST);                                          \
+  }                                                                                          \
+  extern "C" void __tsan_atomic##bits##_store(volatile type* to, type value, int order);     \
+  void __tsan_atomic##bits##_store(volatile type* to, type value, int) {                     \
+    __atomic_store_n(to, value, __ATOMIC_SEQ_CST);                                           \
+  }                                                                                          \
+  extern "C" type __tsan_atomic##bits##_fetch_add(volatile type* to, type value, int order); \
+  type __tsan_atomic##bits##_fetch_add(volatile type* to, type value, int) {                 \
+    return __atomic_fetch_add(to, value, __ATOMIC_SEQ_CST);                                  \
+  }                                                                                          \
+  extern "C" type __tsan_atomic##bits##_fetch_sub(volatile type* to, type value, int order); \
+  type __tsan_atomic##bits##_fetch_sub(volatile type* to, type value, int) {                 \
+    return __atomic_fetch_sub(to, value, __ATOMIC_SEQ_CST);                                  \
+  }
+HOSTCUDA_ATOMIC(8, std::uint8_t)
+HOSTCUDA_ATOMIC(32, std::uint32_t)
+HOSTCUDA_ATOMIC(64, std::uint64_t)
+#undef HOSTCUDA_ATOMIC
+
 extern "C" {
-void __asan_loadN_noabort(std::uintptr_t address, std::size_t bytes);
-void __asan_storeN_noabort(std::uintptr_t address, std::size_t bytes);
-void __asan_handle_no_return();
+void __tsan_init();
+void __tsan_read_range(std::uintptr_t address, std::size_t bytes);
+void __tsan_write_range(std::uintptr_t address, std::size_t bytes);
+void __tsan_vptr_update(void** place, void* value);
+void __tsan_vptr_read(void** place);
 }
 
-void __asan_loadN_noabort(std::uintptr_t address, std::size_t bytes) {
-  if (auto* counter = dlcuda::hostcuda::counter) {
-    counter->access(address, bytes, false, __builtin_return_address(0));
+void __tsan_init() {}
+void __tsan_vptr_update(void**, void*) {}
+void __tsan_vptr_read(void**) {}
+void __tsan_read_range(std::uintptr_t address, std::size_t bytes) {
+  if (auto* counting = dlcuda::hostcuda::counter) {
+    counting->access(address, bytes, false, __builtin_return_address(0));
   }
 }
-void __asan_storeN_noabort(std::uintptr_t address, std::size_t bytes) {
-  if (auto* counter = dlcuda::hostcuda::counter) {
-    counter->access(address, bytes, true, __builtin_return_address(0));
+void __tsan_write_range(std::uintptr_t address, std::size_t bytes) {
+  if (auto* counting = dlcuda::hostcuda::counter) {
+    counting->access(address, bytes, true, __builtin_return_address(0));
   }
 }
-void __asan_handle_no_return() {}

@@ -1,7 +1,7 @@
 // Bytes that kernels move, counted while they run on the shim.
 //
-// The kernels are compiled once more with GCC's -fsanitize=kernel-address, which puts a call before each load
-// and store; the functions that it calls are ours (traffic.cpp) and count. Accesses outside the device's
+// The kernels are compiled once more with GCC's -fsanitize=thread, which puts a call before each load and
+// store; the functions that it calls are ours (traffic.cpp) and count. Accesses outside the device's
 // allocations (stack, shared memory, kernel parameters) are left out. The model of the memory system:
 //
 //   - memory is read and written in sectors of 32 bytes;

@@ -16,6 +16,7 @@ struct TrafficCase {
       operation;         ///< as profiles name it: "batch_norm_apply"; empty where the case is several of them
   double necessary = 0;  ///< bytes: each input and each output once, and what the algorithm reads again
   std::function<void()> run;
+  double least = 0.95;  ///< fewest: below, the count would be wrong
   double limit = 1.1;    ///< of the bytes moved
   std::string reason{};  ///< why the limit is higher, or what is necessary beside inputs and outputs
 };
