@@ -92,8 +92,10 @@ StepWork count_inference(const ZooModel& zoo, const StepOptions& options, Device
   const Tensor given = Tensor::empty(shape, options.dtype, device, zoo.format);
   Tensor images = Tensor::empty_like(given);
   StepWork result;
-  result.outside = counting.of([&] { images.copy_from(given); });
-  result.recorded = counting.of([&] { (*model)(images); });
+  for (int step = 0; step < 2; ++step) {
+    result.outside = counting.of([&] { images.copy_from(given); });
+    result.recorded = counting.of([&] { (*model)(images); });
+  }
   return result;
 }
 
