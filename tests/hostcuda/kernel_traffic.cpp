@@ -53,6 +53,18 @@ struct Flags {
   bool json = false, report_only = false;
 };
 
+std::string complaints(const Measured& m) {
+  std::string lines;
+  const auto complain = [&](bool wrong, double ratio, const std::string& what) {
+    if (wrong) lines += fmt::format("{} moves {:.3f} times its necessary bytes{}\n", m.of.name, ratio, what);
+  };
+  complain(m.ratio() < m.of.least, m.ratio(), ": what is necessary is wrong, or not all is counted");
+  complain(m.ratio() > m.of.limit, m.ratio(), fmt::format("; {:.2f} are allowed", m.of.limit));
+  complain(m.distinct_ratio() > m.of.distinct_limit, m.distinct_ratio(),
+           fmt::format(", each once a launch; {:.2f} are allowed", m.of.distinct_limit));
+  return lines;
+}
+
 int run(const Flags& flags) {
   Json all = Json::array();
   std::string wrong;
@@ -72,16 +84,7 @@ int run(const Flags& flags) {
       std::puts(to_line(measured).c_str());
       std::fflush(stdout);
     }
-    if (measured.ratio() < one.least) {
-      wrong += fmt::format(
-          "{} moves {:.3f} times its necessary bytes, less than {:.2f}: what is necessary is "
-          "wrong, or not all is counted\n",
-          one.name, measured.ratio(), one.least);
-    }
-    if (measured.ratio() > one.limit) {
-      wrong += fmt::format("{} moves {:.3f} times its necessary bytes, at most {:.2f} may be\n", one.name,
-                           measured.ratio(), one.limit);
-    }
+    wrong += complaints(measured);
   }
   DLCUDA_CHECK(found > 0, ArgumentError, "no operation's name contains '{}'", flags.filter);
   if (flags.json) std::puts(all.dump(1).c_str());

@@ -34,8 +34,8 @@ struct StepWork {
   std::vector<Operation> outside;
 };
 
-/// The second step of a training as the trainer does it, with Adam and the model's own loss and metrics; or the
-/// second forward pass. Pictures as the model is used with.
+/// The second step of a training as the trainer does it, with Adam and the model's own loss and metrics; or
+/// the second forward pass. Pictures as the model is used with.
 StepWork count_step(const ZooModel& model, const StepOptions& options);
 
 /// How often each piece of work occurs, by name; library calls are called "<operation> (library)".
