@@ -10,6 +10,7 @@ thread_local Planning* plan = nullptr;
 
 Recording* recording() noexcept { return current; }
 Planning* planning() noexcept { return plan; }
+bool queues_cuda_work() noexcept { return plan == nullptr || plan->queues_cuda_work; }
 
 RecordingScope::RecordingScope(Recording& recording) noexcept { current = &recording; }
 RecordingScope::~RecordingScope() { current = nullptr; }

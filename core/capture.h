@@ -22,6 +22,10 @@
 #include "dlcuda/core/memory/caching_allocator.h"
 #include "dlcuda/core/memory/pool.h"
 
+namespace dlcuda::profile_detail {
+struct OpInfo;
+}
+
 namespace dlcuda::capture {
 
 /// Why a step cannot be recorded.
@@ -55,8 +59,11 @@ struct Planning {
   CachingAllocator& host_memory;
   /// What would be made once and kept by the process, on a device that need not exist: by name.
   std::map<std::string, std::shared_ptr<void>> objects{};
-  /// Told each operation's multiplications and additions, while a profile_detail::CountingScope lives.
-  std::function<void(double flops)> on_operation{};
+  /// Told of each operation, while a profile_detail::CountingScope lives.
+  std::function<void(const profile_detail::OpInfo& operation)> on_operation{};
+  /// CUDA work is queued all the same, on addresses that nothing is behind: for a runtime that counts what it
+  /// is asked for and runs none of it.
+  bool queues_cuda_work = false;
 
   CachingAllocator& memory_of(Device of) { return of == device ? device_memory : host_memory; }
 };
@@ -65,6 +72,8 @@ struct Planning {
 Recording* recording() noexcept;
 /// What this thread is planning; nullptr when it is not.
 Planning* planning() noexcept;
+/// Whether work for CUDA devices is to be queued: always, but for most plans.
+bool queues_cuda_work() noexcept;
 
 class RecordingScope {
  public:

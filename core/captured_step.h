@@ -21,7 +21,7 @@ namespace dlcuda DLCUDA_API {
 ///     const Tensor loss = cross_entropy(model(batch[0]), batch[1]);
 ///     loss.backward();
 ///     optimizer.step();
-///     generator.advance_step();
+///     generator.end_step();
 ///     return std::vector{loss};
 ///   });
 ///   for (...) {

@@ -126,7 +126,7 @@ const char* keep_text(std::string_view text) {
 
 void ProfileOp::begin(const OpInfo& info, std::span<const Argument> arguments) {
   if (const capture::Planning* const plan = capture::planning()) {
-    if (plan->on_operation) plan->on_operation(info.flops);
+    if (plan->on_operation) plan->on_operation(info);
     return;
   }
   begun_ = true;

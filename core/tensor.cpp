@@ -40,10 +40,15 @@ bool same_layout(const Shape& shape, const Strides& a, const Strides& b) {
   return true;
 }
 
+/// Whether a plan copies nothing here.
+bool is_left_out(Device to, Device from) {
+  return to.is_cuda() && from.is_cuda() ? !capture::queues_cuda_work() : capture::planning() != nullptr;
+}
+
 /// `source`: what keeps the host memory that is copied from, if anything does.
 void copy_bytes(void* to, Device to_device, const void* from, Device from_device, std::size_t bytes,
                 Storage* source = nullptr) {
-  if (bytes == 0 || capture::planning() != nullptr) return;
+  if (bytes == 0 || is_left_out(to_device, from_device)) return;
   const RowCopy row{static_cast<std::byte*>(to), bytes, static_cast<const std::byte*>(from), bytes, bytes, 1};
   if (to_device.is_cpu() && from_device.is_cpu()) {
     copy_rows(row);
@@ -316,7 +321,7 @@ void Tensor::copy_from(const Tensor& source) {
       // Nothing to copy.
     } else if (on_host) {
       capture::call(copy_rows, copy);
-    } else if (capture::planning() == nullptr) {
+    } else if (!is_left_out(device(), source.device())) {
       transfer(copy, device(), source.device(), source.impl().storage.get());
     }
   }
@@ -329,7 +334,7 @@ void Tensor::zero() {
   if (nbytes() > 0) {
     if (device().is_cpu()) {
       capture::call(clear_bytes, data(), nbytes());
-    } else if (capture::planning() == nullptr) {
+    } else if (capture::queues_cuda_work()) {
       cuda::fill_bytes(device().index, data(), 0, nbytes(), current_stream(device()).native());
     }
   }

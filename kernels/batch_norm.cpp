@@ -65,7 +65,8 @@ void apply(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tens
 
 BatchNormOutput batch_norm_training(const Tensor& x, const Tensor& weight, const Tensor& bias,
                                     const Tensor& residual, const Tensor& running_mean,
-                                    const Tensor& running_var, const BatchNormParams& params) {
+                                    const Tensor& running_var, const BatchNormParams& params,
+                                    const Tensor& batches) {
   const char* op = "batch_norm";
   check_forward(op, x, weight, bias, residual, params);
   require_optional_channels(op, "running_mean", running_mean, x);
@@ -75,10 +76,17 @@ BatchNormOutput batch_norm_training(const Tensor& x, const Tensor& weight, const
   DLCUDA_CHECK(x.numel() == 0 || x.numel() > x.size(1), ShapeError,
                "batch_norm: in training a channel needs more than one value, got shape {}",
                to_string(x.shape()));
+  if (batches.defined()) {
+    require_dtype(op, "batches", batches, DType::I64);
+    require_device(op, "batches", batches, x.device());
+    DLCUDA_CHECK(batches.numel() == 1, ShapeError, "{}: batches must have one element, got shape {}", op,
+                 to_string(batches.shape()));
+  }
   BatchNormOutput out = outputs_of(x);
   DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_statistics, by_channel(x), out.mean.raw(),
                         out.inverse_std.raw(), optional_view(running_mean), optional_view(running_var),
-                        params);
+                        optional_view(batches), params);
+  if (batches.defined()) batches.bump_version();
   if (running_mean.defined() && x.numel() > 0) {
     running_mean.bump_version();
     running_var.bump_version();

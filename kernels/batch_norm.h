@@ -26,11 +26,12 @@ struct BatchNormOutput {
 };
 
 /// With the statistics of the batch (the variance divided by n). running_mean and running_var, if defined,
-/// move towards them by `momentum`; the running variance is the unbiased one. Throws ShapeError for a single
-/// value per channel.
+/// move towards them by `momentum`; the running variance is the unbiased one. batches, if defined, is an i64
+/// of one element, which grows by 1. Throws ShapeError for a single value per channel.
 BatchNormOutput batch_norm_training(const Tensor& x, const Tensor& weight, const Tensor& bias,
                                     const Tensor& residual, const Tensor& running_mean,
-                                    const Tensor& running_var, const BatchNormParams& params = {});
+                                    const Tensor& running_var, const BatchNormParams& params = {},
+                                    const Tensor& batches = {});
 
 /// With the running statistics, which do not change.
 BatchNormOutput batch_norm_inference(const Tensor& x, const Tensor& weight, const Tensor& bias,
@@ -58,14 +59,14 @@ FoldedWeights fold_batch_norm(const Tensor& layer_weight, const Tensor& layer_bi
 
 // x, residual, y and their gradients as (outer, C, inner) in the order of memory. A null pointer: left out.
 DLCUDA_LOOP_BACKENDS(
-    // Batch statistics; moves the running ones.
+    // Batch statistics; moves the running ones, and counts the batch.
     void batch_norm_statistics(const TensorView& x, const TensorView& mean, const TensorView& inverse_std,
                                const TensorView& running_mean, const TensorView& running_var,
-                               const BatchNormParams& params);
+                               const TensorView& batches, const BatchNormParams& params);
     // mean and inverse_std from the running statistics.
     void batch_norm_running(const TensorView& running_mean, const TensorView& running_var,
                             const TensorView& mean, const TensorView& inverse_std, double epsilon);
-    // Without mean and inverse_std: 0 and 1. y may be x.
+    // Without mean and inverse_std: 0 and 1. y may be x. On CUDA bias may also have x's dtype.
     void batch_norm_apply(const TensorView& x, const TensorView& mean, const TensorView& inverse_std,
                           const TensorView& weight, const TensorView& bias, const TensorView& residual,
                           const TensorView& y, const ActivationParams& activation);

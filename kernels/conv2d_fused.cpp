@@ -19,7 +19,9 @@ Tensor conv2d_fused(const Tensor& x, const Tensor& weight, const Tensor& bias, c
   Tensor y = Tensor::empty(shape, x.dtype(), x.device(), x.format());
   if (residual.defined()) require_like(op, "residual", residual, "y", y);
   if (y.numel() == 0) return y;
-  const Tensor bias32 = bias.defined() && bias.dtype() != exact ? cast(bias, exact) : bias;
+  // CUDA's kernels read either.
+  const bool cast_bias = bias.defined() && bias.dtype() != exact && x.device().is_cpu();
+  const Tensor bias32 = cast_bias ? cast(bias, exact) : bias;
   if (packed) packed->layouts().bind(weight);
   DLCUDA_DISPATCH(x.device(), conv2d_fused, x.raw(), weight.raw(), optional_view(bias32),
                   optional_view(residual), y.raw(), params, activation, packed);

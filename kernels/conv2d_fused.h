@@ -38,7 +38,7 @@ Tensor conv2d_fused(const Tensor& x, const Tensor& weight, const Tensor& bias, c
                     const Conv2dParams& params, const ActivationParams& activation,
                     PackedWeight* packed = nullptr);
 
-// bias: f32 (f64 with f64).
+// bias: f32 (f64 with f64); on CUDA also x's dtype.
 DLCUDA_BACKENDS(void conv2d_fused(const TensorView& x, const TensorView& weight, const TensorView& bias,
                                   const TensorView& residual, const TensorView& y, const Conv2dParams& params,
                                   const ActivationParams& activation, PackedWeight* packed);)

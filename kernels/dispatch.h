@@ -28,7 +28,7 @@ Function* best_loop(Function* v2, Function* v3, Function* v4) {
     }                                                                                    \
     if (device_.is_cpu()) {                                                              \
       ::dlcuda::capture::call(on_cpu, arguments_...);                                    \
-    } else if (::dlcuda::capture::planning() == nullptr) {                               \
+    } else if (::dlcuda::capture::queues_cuda_work()) {                                  \
       const ::dlcuda::cuda::DeviceScope scope_(device_.index);                           \
       cuda::function(arguments_...);                                                     \
     }                                                                                    \

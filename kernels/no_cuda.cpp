@@ -53,7 +53,9 @@ void unary(View, View, const UnaryParams&) { refuse("arithmetic"); }
 void unary_backward(View, View, View, const UnaryParams&) { refuse("arithmetic"); }
 void fill(View, double) { refuse("fill"); }
 void advance_counter(View, std::int64_t) { refuse("advance_counter"); }
-void batch_norm_statistics(View, View, View, View, View, const BatchNormParams&) { refuse("batch_norm"); }
+void batch_norm_statistics(View, View, View, View, View, View, const BatchNormParams&) {
+  refuse("batch_norm");
+}
 void batch_norm_running(View, View, View, View, double) { refuse("batch_norm"); }
 void batch_norm_apply(View, View, View, View, View, View, View, const ActivationParams&) {
   refuse("batch_norm");

@@ -66,6 +66,10 @@ void Generator::advance_step() {
   set_ordinal(0);
 }
 
+void Generator::end_step() {
+  if (ordinal_ != 0) advance_step();
+}
+
 void Generator::reseed(std::uint64_t seed) {
   seed_ = seed;
   ordinal_ = 0;

@@ -28,6 +28,8 @@ class Generator {
   RandomCall next_call();
   /// Step number + 1 (on the device, without waiting for it); ordinals begin again at 0.
   void advance_step();
+  /// The same after a step that made calls; after any other, nothing: the next one begins alike.
+  void end_step();
   /// Step 0, ordinal 0, another seed.
   void reseed(std::uint64_t seed);
 

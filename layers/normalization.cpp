@@ -19,19 +19,17 @@ Tensor ones(const Shape& shape) {
 BatchNorm2d::BatchNorm2d(std::int64_t channels, const functional::BatchNormParams& params) : params_(params) {
   DLCUDA_CHECK(channels >= 1, ArgumentError, "BatchNorm2d: channels must be at least 1, got {}", channels);
   const Shape shape{channels};
-  tensors_ = {ones(shape), Tensor::zeros(shape), Tensor::zeros(shape), ones(shape)};
-  batches_ = Tensor::zeros(Shape{}, DType::I64);
+  tensors_ = {ones(shape), Tensor::zeros(shape), Tensor::zeros(shape), ones(shape),
+              Tensor::zeros(Shape{}, DType::I64)};
   register_parameter("weight", &tensors_.weight);
   register_parameter("bias", &tensors_.bias);
   register_buffer("running_mean", &tensors_.running_mean);
   register_buffer("running_var", &tensors_.running_var);
-  register_buffer("num_batches_tracked", &batches_);
+  register_buffer("num_batches_tracked", &tensors_.batches);
 }
 
 Tensor BatchNorm2d::forward(const Tensor& x, const Tensor& residual) {
-  const bool batch = uses_batch_statistics();
-  if (batch) kernels::advance_counter(batches_, 1);
-  return functional::batch_norm_add(x, residual, tensors_, batch, params_);
+  return functional::batch_norm_add(x, residual, tensors_, uses_batch_statistics(), params_);
 }
 
 bool BatchNorm2d::uses_batch_statistics() const {

@@ -31,7 +31,6 @@ class BatchNorm2d : public Module {
  private:
   functional::BatchNormParams params_;
   functional::BatchNormTensors tensors_;
-  Tensor batches_;
 };
 
 /// Parameters: weight, bias (C).

@@ -87,7 +87,7 @@ std::vector<Tensor> BenchModel::compute(const std::vector<Tensor>& inputs) {
   const Tensor loss = task_->loss(*model_, to_batch(inputs));
   loss.backward();
   optimizer_->step();
-  dropout_.advance_step();
+  dropout_.end_step();
   return {loss};
 }
 

@@ -132,7 +132,7 @@ MemoryPlan plan_memory(const PlannedTraining& training, std::int64_t batch_size,
     }
     loss.backward();
     optimizer->step();
-    dropout.advance_step();
+    dropout.end_step();
   }
   plan.layers = layers.take();
   for (const LayerMemory& layer : plan.layers) {

@@ -36,7 +36,9 @@ ModelSummary summarize(Module& model, const Shape& input, PlanningGround& ground
   std::set<const Module*> counted;
   // What each module has computed since its last row.
   std::map<std::string, double> flops;
-  ground.planning().on_operation = [&](double operation) { flops[current_memory_tag().name()] += operation; };
+  ground.planning().on_operation = [&](const profile_detail::OpInfo& operation) {
+    flops[current_memory_tag().name()] += operation.flops;
+  };
   const profile_detail::CountingScope counting;
   const autograd::NoGrad no_grad;
   model.eval();  // leaves running statistics alone, calls no auxiliary head

@@ -141,7 +141,7 @@ Tensor Trainer::step(const Batch& batch) {
   loss.backward();
   phase("update");
   parts_.optimizer.step();
-  parts_.dropout.advance_step();
+  parts_.dropout.end_step();
   return loss;
 }
 

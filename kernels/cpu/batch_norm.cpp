@@ -49,7 +49,8 @@ DLCUDA_INLINE void visit_fused(const ActivationParams& params, const Body& body)
 
 void batch_norm_statistics(const TensorView& x, const TensorView& mean, const TensorView& inverse_std,
                            const TensorView& running_mean, const TensorView& running_var,
-                           const BatchNormParams& params) {
+                           const TensorView& batches, const BatchNormParams& params) {
+  if (batches.data) ++*batches.as<std::int64_t>();
   if (x.numel() == 0) {  // nothing to normalise, and nothing is learnt from it
     batch_norm_running(running_mean, running_var, mean, inverse_std, params.epsilon);
     return;

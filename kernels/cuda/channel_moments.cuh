@@ -8,7 +8,7 @@ namespace dlcuda::kernels::cuda {
 namespace {
 
 /// Values that a thread reads at once, and reduces to moments in registers.
-constexpr int kAtOnce = 8;
+constexpr int kMomentsAtOnce = 8;
 
 /// Moments of x[first] - guess, x[first + step] - guess, ... : `count` values.
 template <typename T>
@@ -16,11 +16,11 @@ __device__ __forceinline__ functors::Moments<float> moments_of(const T* x, std::
                                                                std::int64_t step, std::int64_t count,
                                                                float guess) {
   functors::Moments<float> all;
-  for (std::int64_t i = 0; i < count; i += kAtOnce) {
-    const int n = count - i < kAtOnce ? static_cast<int>(count - i) : kAtOnce;
-    float values[kAtOnce];
+  for (std::int64_t i = 0; i < count; i += kMomentsAtOnce) {
+    const int n = count - i < kMomentsAtOnce ? static_cast<int>(count - i) : kMomentsAtOnce;
+    float values[kMomentsAtOnce];
 #pragma unroll
-    for (int j = 0; j < kAtOnce; ++j) {
+    for (int j = 0; j < kMomentsAtOnce; ++j) {
       values[j] = j < n ? static_cast<float>(x[first + (i + j) * step]) - guess : 0.0f;
     }
     all.merge(functors::Moments<float>::of(values, n));
@@ -28,18 +28,52 @@ __device__ __forceinline__ functors::Moments<float> moments_of(const T* x, std::
   return all;
 }
 
-// One thread takes kColumnChunk elements of a channel. moments: (chunks, C).
+struct MergeMoments {
+  using State = functors::Moments<float>;
+  __device__ static void merge(State& into, const State& other) { into.merge(other); }
+};
+
+/// What reduce_columns() reduces in channels-last: rows are pixels, columns channels.
 template <typename T>
-__global__ void column_moments_kernel(const T* x, std::int64_t outer, std::int64_t channels,
-                                      std::int64_t chunks, functors::Moments<float>* moments) {
-  for (std::int64_t item = global_thread(); item < chunks * channels; item += global_threads()) {
-    const std::int64_t begin = item / channels * kColumnChunk;
-    const std::int64_t count = outer - begin > kColumnChunk ? kColumnChunk : outer - begin;
-    const std::int64_t channel = item % channels;
-    moments[item] = moments_of(x, begin * channels + channel, channels, count,
-                               functors::guess_mean<float>(x, outer, channels, 1, channel));
+struct MomentColumns {
+  using Merging = MergeMoments;
+  using State = MergeMoments::State;
+  static constexpr int kPack = 16 / sizeof(T), kAtOnce = kMomentsAtOnce;
+  const T* x;
+  std::int64_t outer, channels;
+
+  template <int N>
+  struct Guesses {
+    float of[N];
+  };
+  template <int N>
+  __device__ Guesses<N> prepare(std::int64_t column) const {
+    Guesses<N> guesses;
+#pragma unroll
+    for (int c = 0; c < N; ++c) {
+      guesses.of[c] = functors::guess_mean<float>(x, outer, channels, 1, column + c);
+    }
+    return guesses;
   }
-}
+  template <int N>
+  __device__ void add(const Guesses<N>& guesses, std::int64_t, std::int64_t row, int step, int count,
+                      std::int64_t column, State (&states)[N]) const {
+    Pack<T, N> rows[kAtOnce]{};
+#pragma unroll
+    for (int j = 0; j < kAtOnce; ++j) {
+      if (j < count) rows[j] = load_pack<T, N>(x + (row + std::int64_t{j} * step) * channels + column, 0);
+    }
+#pragma unroll
+    for (int c = 0; c < N; ++c) {
+      float values[kAtOnce];
+#pragma unroll
+      for (int j = 0; j < kAtOnce; ++j) {
+        values[j] = j < count ? static_cast<float>(rows[j].value[c]) - guesses.of[c] : 0.0f;
+      }
+      states[c].merge(State::of(values, count));
+    }
+  }
+};
 
 // One warp takes kRowChunk elements of a plane. moments: (outer * chunks, C).
 template <typename T>
@@ -67,51 +101,21 @@ __global__ void plane_moments_kernel(const T* x, std::int64_t outer, std::int64_
   }
 }
 
-// from (rows, C) -> to (chunks, C); one thread merges kColumnChunk rows.
-__global__ void merge_moments_kernel(const functors::Moments<float>* from, std::int64_t rows,
-                                     std::int64_t channels, std::int64_t chunks,
-                                     functors::Moments<float>* to) {
-  for (std::int64_t item = global_thread(); item < chunks * channels; item += global_threads()) {
-    const std::int64_t begin = item / channels * kColumnChunk;
-    const std::int64_t end = rows - begin > kColumnChunk ? begin + kColumnChunk : rows;
-    functors::Moments<float> all;
-    for (std::int64_t row = begin; row < end; ++row) all.merge(from[row * channels + item % channels]);
-    to[item] = all;
+/// finish(0, c, moments) with the moments of each channel relative to its guess_mean(). x: aligned for packs
+/// or not.
+template <typename T, typename Finish>
+void channel_moments(const char* name, const T* x, const ByChannel& sizes, const Finish& finish) {
+  if (sizes.inner == 1) {
+    return reduce_columns(name, MomentColumns<T>{x, sizes.outer, sizes.channels}, 1, sizes.outer,
+                          sizes.channels, is_aligned(x, 16), finish);
   }
-}
-
-/// The moments of each channel relative to its guess_mean(): C of them, as bytes.
-template <typename T>
-Tensor channel_moments(const char* name, const T* x, const ByChannel& sizes) {
-  const auto room = [&](std::int64_t rows) {
-    constexpr std::int64_t kBytes = sizeof(functors::Moments<float>);
-    return Tensor::empty({rows, sizes.channels, kBytes}, DType::U8, this_device());
-  };
-  const auto moments_in = [](const Tensor& bytes) {
-    return static_cast<functors::Moments<float>*>(bytes.raw().data);
-  };
-  const bool columns = sizes.inner == 1;
-  const std::int64_t length = columns ? sizes.outer : sizes.inner, chunk = columns ? kColumnChunk : kRowChunk;
-  const std::int64_t chunks = length / chunk + (length % chunk != 0);
-  std::int64_t rows = columns ? chunks : sizes.outer * chunks;
-  Tensor moments = room(rows);
-  if (columns) {
-    launch(name, column_moments_kernel<T>, grid_for(rows * sizes.channels, kBlock), kBlock, 0, this_stream(),
-           x, sizes.outer, sizes.channels, chunks, moments_in(moments));
-  } else {
-    launch(name, plane_moments_kernel<T>, grid_for(rows * sizes.channels, kBlock / kWarp), kBlock, 0,
-           this_stream(), x, sizes.outer, sizes.channels, sizes.inner, chunks, moments_in(moments));
-  }
-  while (rows > 1) {
-    const std::int64_t fewer = rows / kColumnChunk + (rows % kColumnChunk != 0);
-    const Tensor merged = room(fewer);
-    launch(name, merge_moments_kernel, grid_for(fewer * sizes.channels, kBlock), kBlock, 0, this_stream(),
-           static_cast<const functors::Moments<float>*>(moments_in(moments)), rows, sizes.channels, fewer,
-           moments_in(merged));
-    moments = merged;
-    rows = fewer;
-  }
-  return moments;
+  const std::int64_t chunks = plane_chunks(sizes), rows = sizes.outer * chunks;
+  const Tensor room = room_for<functors::Moments<float>>(rows, sizes.channels);
+  auto* const moments = states_in<functors::Moments<float>>(room);
+  launch(name, plane_moments_kernel<T>, grid_for(rows * sizes.channels, kBlock / kWarp), kBlock, 0,
+         this_stream(), x, sizes.outer, sizes.channels, sizes.inner, chunks, moments);
+  reduce_columns(name, States<MergeMoments>{moments, rows, sizes.channels}, 1, rows, sizes.channels, false,
+                 finish);
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 // whose elements share something with their channel.
 #pragma once
 
+#include <utility>
+
 #include "dlcuda/kernels/cuda/dtype.cuh"
 #include "dlcuda/kernels/cuda/reduction.cuh"
 
@@ -15,65 +17,106 @@ struct ByChannel {
   std::int64_t count() const { return outer * channels * inner; }
 };
 
-// One thread adds up kColumnChunk elements of a channel; neighbours take neighbouring channels. sums:
-// (chunks, 2, C).
-template <typename Term>
-__global__ void column_sums_kernel(Term term, std::int64_t outer, std::int64_t channels, std::int64_t chunks,
-                                   float* sums) {
-  for (std::int64_t item = global_thread(); item < chunks * channels; item += global_threads()) {
-    const std::int64_t channel = item % channels, chunk = item / channels, begin = chunk * kColumnChunk;
-    const std::int64_t end = outer - begin > kColumnChunk ? begin + kColumnChunk : outer;
-    const auto shared = term.channel(channel);
-    float a = 0.0f, b = 0.0f;
-#pragma unroll 4
-    for (std::int64_t o = begin; o < end; ++o) term.add(o * channels + channel, shared, a, b);
-    sums[chunk * 2 * channels + channel] = a;
-    sums[(chunk * 2 + 1) * channels + channel] = b;
+/// Two sums of a channel.
+struct ChannelSums {
+  float first = 0.0f, second = 0.0f;
+  __device__ void add(float a, float b) {
+    first += a;
+    second += b;
   }
-}
+};
 
-// One warp adds up kRowChunk elements of a plane. sums: (outer * chunks, 2, C).
+struct MergeSums {
+  using State = ChannelSums;
+  __device__ static void merge(State& into, const State& other) { into.add(other.first, other.second); }
+};
+
+/// What reduce_columns() reduces in channels-last: rows are pixels, columns channels. A Term says what the
+/// elements are read from and what they add:
+///
+///   Value                                 what is read for one element
+///   kPack                                 elements that may be read at once, where `aligned` says so
+///   channel(c)                            what the elements of a channel share
+///   read<N>(i, values)                    of the elements from i on, N in neighbouring channels
+///   add(value, i, shared, sums)
+template <typename Term>
+struct ChannelColumns {
+  using Merging = MergeSums;
+  static constexpr int kPack = Term::kPack, kAtOnce = 4;
+  Term term;
+  std::int64_t channels;
+
+  template <int N>
+  struct Shared {
+    decltype(std::declval<const Term&>().channel(0)) of[N];
+  };
+  template <int N>
+  __device__ Shared<N> prepare(std::int64_t column) const {
+    Shared<N> shared;
+#pragma unroll
+    for (int c = 0; c < N; ++c) shared.of[c] = term.channel(column + c);
+    return shared;
+  }
+  template <int N>
+  __device__ void add(const Shared<N>& shared, std::int64_t, std::int64_t row, int step, int count,
+                      std::int64_t column, ChannelSums (&states)[N]) const {
+    typename Term::Value values[kAtOnce][N]{};
+#pragma unroll
+    for (int j = 0; j < kAtOnce; ++j) {
+      if (j < count) term.template read<N>((row + std::int64_t{j} * step) * channels + column, values[j]);
+    }
+#pragma unroll
+    for (int j = 0; j < kAtOnce; ++j) {
+      if (j >= count) break;
+      const std::int64_t first = (row + std::int64_t{j} * step) * channels + column;
+#pragma unroll
+      for (int c = 0; c < N; ++c) term.add(values[j][c], first + c, shared.of[c], states[c]);
+    }
+  }
+};
+
+// One warp adds up kRowChunk elements of a plane. sums: (outer * chunks, C).
 template <typename Term>
 __global__ void plane_sums_kernel(Term term, std::int64_t outer, std::int64_t channels, std::int64_t inner,
-                                  std::int64_t chunks, float* sums) {
+                                  std::int64_t chunks, ChannelSums* sums) {
   const int lane = threadIdx.x % kWarp;
   for (std::int64_t item = global_thread() / kWarp; item < outer * channels * chunks;
        item += global_threads() / kWarp) {
     const std::int64_t chunk = item % chunks, plane = item / chunks, channel = plane % channels;
     const std::int64_t begin = chunk * kRowChunk, end = inner - begin > kRowChunk ? begin + kRowChunk : inner;
     const auto shared = term.channel(channel);
-    float a = 0.0f, b = 0.0f;
+    ChannelSums all;
 #pragma unroll 4
-    for (std::int64_t i = begin + lane; i < end; i += kWarp) term.add(plane * inner + i, shared, a, b);
-    a = warp_reduce(a, Sum{});
-    b = warp_reduce(b, Sum{});
-    if (lane == 0) {
-      const std::int64_t row = plane / channels * chunks + chunk;
-      sums[row * 2 * channels + channel] = a;
-      sums[(row * 2 + 1) * channels + channel] = b;
+    for (std::int64_t i = begin + lane; i < end; i += kWarp) {
+      typename Term::Value value[1];
+      term.template read<1>(plane * inner + i, value);
+      term.add(value[0], plane * inner + i, shared, all);
     }
+    all = {warp_reduce(all.first, Sum{}), warp_reduce(all.second, Sum{})};
+    if (lane == 0) sums[(plane / channels * chunks + chunk) * channels + channel] = all;
   }
 }
 
-/// (2, C): the sums of what term.add(index, term.channel(c), a, b) adds to a and b for every element.
-template <typename Term>
-Tensor channel_sums(const char* name, const Term& term, const ByChannel& x) {
-  const bool columns = x.inner == 1;
-  const std::int64_t length = columns ? x.outer : x.inner, chunk = columns ? kColumnChunk : kRowChunk;
-  const std::int64_t chunks = length / chunk + (length % chunk != 0),
-                     rows = columns ? chunks : x.outer * chunks;
-  const Tensor partial = Tensor::empty({rows, 2, x.channels}, DType::F32, this_device());
-  if (columns) {
-    launch(name, column_sums_kernel<Term>, grid_for(chunks * x.channels, kBlock), kBlock, 0, this_stream(),
-           term, x.outer, x.channels, chunks, partial.data<float>());
-  } else {
-    launch(name, plane_sums_kernel<Term>, grid_for(rows * x.channels, kBlock / kWarp), kBlock, 0,
-           this_stream(), term, x.outer, x.channels, x.inner, chunks, partial.data<float>());
+/// Chunks of a plane, each a warp's.
+inline std::int64_t plane_chunks(const ByChannel& x) {
+  return x.inner / kRowChunk + (x.inner % kRowChunk != 0);
+}
+
+/// finish(0, c, sums) with the two sums of each channel. aligned: whether all that the term reads may be read
+/// in packs.
+template <typename Term, typename Finish>
+void channel_sums(const char* name, const Term& term, const ByChannel& x, bool aligned,
+                  const Finish& finish) {
+  if (x.inner == 1) {
+    return reduce_columns(name, ChannelColumns<Term>{term, x.channels}, 1, x.outer, x.channels, aligned,
+                          finish);
   }
-  const Tensor sums = Tensor::empty({2, x.channels}, DType::F32, this_device());
-  reduce_middle<Sum>(name, static_cast<const float*>(partial.data<float>()), 1, rows, 2 * x.channels,
-                     sums.data<float>());
-  return sums;
+  const std::int64_t chunks = plane_chunks(x), rows = x.outer * chunks;
+  const Tensor room = room_for<ChannelSums>(rows, x.channels);
+  auto* const sums = states_in<ChannelSums>(room);
+  launch(name, plane_sums_kernel<Term>, grid_for(rows * x.channels, kBlock / kWarp), kBlock, 0, this_stream(),
+         term, x.outer, x.channels, x.inner, chunks, sums);
+  reduce_columns(name, States<MergeSums>{sums, rows, x.channels}, 1, rows, x.channels, false, finish);
 }
 
 // kColumns: inner is 1 and a pack of N holds N channels; else it lies in one plane. packs: how many leading

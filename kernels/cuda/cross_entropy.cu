@@ -13,10 +13,9 @@
 #include "dlcuda/kernels/cross_entropy.h"
 
 #include "dlcuda/core/label_fault.h"
+#include "dlcuda/kernels/cuda/argmax.cuh"
 #include "dlcuda/kernels/cuda/dtype.cuh"
-#include "dlcuda/kernels/cuda/reduction.cuh"
 #include "dlcuda/kernels/functors/cross_entropy.h"
-#include "dlcuda/kernels/reduce.h"
 
 namespace dlcuda::kernels::cuda {
 namespace {
@@ -150,17 +149,41 @@ __global__ void backward_kernel(Rows<T> rows, const float* dloss, bool separate,
   }
 }
 
-// One block: a step's metrics are few, and one thread adds them in one order.
-__global__ void metrics_kernel(const std::int64_t* predictions, const std::int64_t* labels, std::int64_t rows,
-                               const float* loss, double* metrics) {
-  float correct = 0.0f;  // at most rows / kBlock a thread, summed exactly below 2^24
-  for (std::int64_t row = threadIdx.x; row < rows; row += kBlock) {
-    correct += predictions[row] == labels[row] ? 1.0f : 0.0f;
+// One thread a row, where neighbouring rows lie beside each other: its label and what else it shares are read
+// once for all classes.
+template <typename T>
+__global__ void row_backward_kernel(Rows<T> rows, const float* dloss, bool separate, const float* log_sum_exp,
+                                    const float* totals, T* dlogits) {
+  const float divisor = totals[0], weights = totals[1];
+  for (std::int64_t r = global_thread(); r < rows.count; r += global_threads()) {
+    const T* x = rows.row(r);
+    T* dx = dlogits + (x - rows.logits);
+    const std::int64_t label = rows.labels[r];
+    const bool learns = rows.exists(label) && rows.counts(label);
+    const float scale = learns ? dloss[separate ? r : 0] / divisor : 0.0f, lse = log_sum_exp[r];
+    const float weight = learns ? rows.weight(label) : 0.0f;
+    for (std::int64_t c = 0; c < rows.classes; ++c) {
+      const float slope = rows.function.gradient(static_cast<float>(x[c * rows.inner]), lse, c == label,
+                                                 weight, rows.weight(c), weights);
+      dx[c * rows.inner] = T(learns ? scale * slope : 0.0f);
+    }
   }
-  correct = group_reduce<kBlock>(correct, Sum{});
-  if (threadIdx.x == 0) {
+}
+
+// One warp a row. The atomic additions are of whole numbers, exact in any order.
+template <typename T>
+__global__ void metrics_kernel(const T* logits, const std::int64_t* labels, std::int64_t rows,
+                               std::int64_t classes, const float* loss, double* metrics) {
+  const int lane = threadIdx.x % kWarp;
+  float correct = 0.0f;  // of the rows of this warp
+  for (std::int64_t row = global_thread() / kWarp; row < rows; row += global_threads() / kWarp) {
+    const std::int64_t found = first_largest<kWarp>(logits + row * classes, classes, 1, 1.0f, lane);
+    correct += found == labels[row] ? 1.0f : 0.0f;
+  }
+  correct = group_reduce<kBlock>(lane == 0 ? correct : 0.0f, Sum{});
+  if (threadIdx.x == 0) atomicAdd(&metrics[1], static_cast<double>(correct));
+  if (global_thread() == 0) {
     metrics[0] += static_cast<double>(*loss) * static_cast<double>(rows);
-    metrics[1] += correct;
     metrics[2] += static_cast<double>(rows);
   }
 }
@@ -199,8 +222,9 @@ void cross_entropy_forward(const CrossEntropyViews& views, const TensorView& los
              static_cast<const Partial*>(partial), chunks, params.reduction == LossReduction::Mean,
              separate ? nullptr : loss.as<float>(), views.totals.as<float>(), notes.device, notes.host);
     };
-    // Neighbouring threads read neighbouring addresses: classes of a row, or rows.
-    if (rows.inner > 1) {
+    // Neighbouring threads read neighbouring addresses: classes of a row, or rows. A few classes would leave
+    // most of a warp idle.
+    if (rows.inner > 1 || rows.classes <= kWarp) {
       run.template operator()<1>();
     } else {
       visit_row_threads(rows.classes, run);
@@ -212,11 +236,17 @@ void cross_entropy_backward(const TensorView& dloss, const CrossEntropyViews& vi
                             const TensorView& dlogits, const CrossEntropyParams& params) {
   const std::int64_t count = views.logits.numel();
   visit_float("cross_entropy_backward", views.logits.dtype, [&]<typename T>() {
+    const Rows<T> rows = rows_of<T>(views, params);
+    if (rows.inner > 1) {
+      launch("cross_entropy_backward", row_backward_kernel<T>, grid_for(rows.count, kBlock), kBlock, 0,
+             this_stream(), rows, dloss.as<const float>(), params.reduction == LossReduction::None,
+             views.log_sum_exp.as<const float>(), views.totals.as<const float>(), dlogits.as<T>());
+      return;
+    }
     visit_index(count, [&]<typename Index>() {
       launch("cross_entropy_backward", backward_kernel<T, Index>, grid_for(count, kBlock), kBlock, 0,
-             this_stream(), rows_of<T>(views, params), dloss.as<const float>(),
-             params.reduction == LossReduction::None, views.log_sum_exp.as<const float>(),
-             views.totals.as<const float>(), count, dlogits.as<T>());
+             this_stream(), rows, dloss.as<const float>(), params.reduction == LossReduction::None,
+             views.log_sum_exp.as<const float>(), views.totals.as<const float>(), count, dlogits.as<T>());
     });
   });
 }
@@ -224,14 +254,11 @@ void cross_entropy_backward(const TensorView& dloss, const CrossEntropyViews& vi
 void classification_metrics(const TensorView& logits, const TensorView& labels, const TensorView& loss,
                             const TensorView& metrics) {
   const std::int64_t rows = logits.shape[0];
-  TensorView rows_by_class = logits;
-  rows_by_class.rank = 3;
-  rows_by_class.shape[2] = 1;
-  const Tensor predictions = Tensor::empty({rows}, DType::I64, this_device());
-  argmax(rows_by_class, predictions.raw(), false);
-  launch("classification_metrics", metrics_kernel, 1, kBlock, 0, this_stream(),
-         static_cast<const std::int64_t*>(predictions.data<std::int64_t>()), labels.as<const std::int64_t>(),
-         rows, loss.as<const float>(), metrics.as<double>());
+  visit_float("classification_metrics", logits.dtype, [&]<typename T>() {
+    launch("classification_metrics", metrics_kernel<T>, grid_for(rows, kBlock / kWarp), kBlock, 0,
+           this_stream(), logits.as<const T>(), labels.as<const std::int64_t>(), rows, logits.shape[1],
+           loss.as<const float>(), metrics.as<double>());
+  });
 }
 
 }  // namespace dlcuda::kernels::cuda

@@ -4,8 +4,8 @@
 //   backward data    dx = dgrad(dy, w)
 //   backward weight  dw = wgrad(dy, x)
 //
-// f32 (TF32 where kernels/precision.h allows it), f16 and bf16 with f32 arithmetic; x and y in either format,
-// weights contiguous (O, I, KH, KW). Outputs are overwritten.
+// f32 (TF32 where kernels/precision.h allows it), f16 and bf16 with f32 arithmetic; x, y and weights in either
+// format, all in the same. Outputs are overwritten.
 //
 // There are several ways to compute each: cuDNN's engines, with the bias in the same pass or in one of its
 // own (kernels/cuda/bias.cu), and for one-pixel kernels of channels-last tensors, which are a matrix product,
@@ -14,10 +14,6 @@
 // measured (deterministic mode, capture) the way that ranks first is taken: cuDNN's own order, the bias in
 // the same pass if possible.
 //
-// For channels-last tensors cuDNN's tensor-core engines want the weights channels-last too, (O, KH, KW, I):
-// mixed layouts have few engines or none. So a copy in that order is made for each call (of weights, which
-// are small beside the activations), and a weight gradient is computed in that order and copied back.
-// One-pixel kernels and one-channel groups lie the same way in both orders and are used as they are.
 #include "dlcuda/kernels/cuda/cudnn_conv2d.h"
 
 #include <algorithm>
@@ -30,7 +26,6 @@
 #include "dlcuda/core/cuda/runtime.h"
 #include "dlcuda/core/determinism.h"
 #include "dlcuda/kernels/bias.h"
-#include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/cuda/cudnn_conv2d_graph.h"
 #include "dlcuda/kernels/cuda/format.h"
 #include "dlcuda/kernels/cuda/stream.h"
@@ -43,7 +38,7 @@ namespace {
 
 using Pass = ConvolutionPass;
 
-/// The tensors of a call; the weight (or its gradient) in the order that the problem's format says.
+/// The tensors of a call; the weight (or its gradient) in the problem's format.
 struct Operands {
   TensorView x, weight, bias, y;
 
@@ -328,18 +323,10 @@ void run(Pass pass, const TensorView& x, const TensorView& weight, const TensorV
   // dlopen, then the handle: a missing library is reported before anything is allocated.
   const cudnnHandle_t handle = cudnn_handle(device, this_stream());
 
-  Operands operands{x, weight, bias, y};
-  const bool reorder = channels_last && weight.shape[1] > 1 && weight.shape[2] * weight.shape[3] > 1;
-  Tensor reordered;
-  if (reorder) {
-    reordered = Tensor::empty(problem.weight, weight.dtype, device, MemoryFormat::ChannelsLast);
-    if (pass != Pass::BackwardWeight) copy(weight, reordered.raw());
-    operands.weight = reordered.raw();
-  }
+  const Operands operands{x, weight, bias, y};
   const auto way = find_way(problem, operands, handle);
   DLCUDA_CHECK(way->run(operands, handle, device), DeviceError, "{} failed in cuDNN {}: {}",
                problem.describe(), cudnn_frontend::detail::get_backend_version_string(), way->why());
-  if (reorder && pass == Pass::BackwardWeight) copy(reordered.raw(), weight);
 }
 
 }  // namespace

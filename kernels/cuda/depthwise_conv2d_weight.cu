@@ -144,7 +144,7 @@ __global__ void warp_sums_kernel(const T* x, const T* dy, float* partial, Depthw
 
 /// Long enough for the first pass to read far more than it writes, short enough for many threads.
 std::int64_t chunk_of(std::int64_t pixels, bool warps) {
-  const std::int64_t shortest = warps ? 128 : 32, longest = warps ? 8192 : 512;
+  const std::int64_t shortest = warps ? 128 : 64, longest = warps ? 8192 : 512;
   return std::clamp<std::int64_t>(pixels / 2048, shortest, longest);
 }
 

@@ -80,21 +80,33 @@ struct ParameterTerm {
   const T *dy, *x;
   const float *mean, *inverse_std;
   GroupRows rows;
+
+  struct Value {
+    float g, x;
+  };
+  static constexpr int kPack = 16 / sizeof(T);
   __device__ std::int64_t channel(std::int64_t c) const { return c; }
-  __device__ void add(std::int64_t i, std::int64_t c, float& by_bias, float& by_weight) const {
+  template <int N>
+  __device__ void read(std::int64_t i, Value (&values)[N]) const {
+    const Pack<T, N> grad = load_pack<T, N>(dy + i, 0), in = load_pack<T, N>(x + i, 0);
+#pragma unroll
+    for (int j = 0; j < N; ++j) {
+      values[j] = {static_cast<float>(grad.value[j]), static_cast<float>(in.value[j])};
+    }
+  }
+  __device__ void add(const Value& value, std::int64_t i, std::int64_t c, ChannelSums& sums) const {
     const std::int64_t row = rows.row_of(i, c);
-    const float g = static_cast<float>(dy[i]);
-    by_bias += g;
-    by_weight += g * (static_cast<float>(x[i]) - mean[row]) * inverse_std[row];
+    sums.add(value.g, value.g * (value.x - mean[row]) * inverse_std[row]);
   }
 };
 
-__global__ void split_sums_kernel(const float* sums, std::int64_t channels, float* dweight, float* dbias) {
-  for (std::int64_t c = global_thread(); c < channels; c += global_threads()) {
-    dbias[c] = sums[c];
-    dweight[c] = sums[channels + c];
+struct WriteParameters {
+  float *dweight, *dbias;
+  __device__ void operator()(std::int64_t, std::int64_t c, const ChannelSums& sums) const {
+    dbias[c] = sums.first;
+    dweight[c] = sums.second;
   }
-}
+};
 
 }  // namespace
 
@@ -138,14 +150,11 @@ void group_norm_backward_parameters(const TensorView& dy, const TensorView& x, c
   sizes.shape[1] = layout.channels;
   sizes.shape[2] = layout.channels_last ? 1 : layout.inner;
   visit_float(name, x.dtype, [&]<typename T>() {
-    const Tensor sums =
-        channel_sums(name,
-                     ParameterTerm<T>{dy.as<const T>(), x.as<const T>(), mean.as<const float>(),
-                                      inverse_std.as<const float>(), GroupRows(layout)},
-                     ByChannel(sizes));
-    launch(name, split_sums_kernel, grid_for(layout.channels, kBlock), kBlock, 0, this_stream(),
-           static_cast<const float*>(sums.data<float>()), layout.channels, dweight.as<float>(),
-           dbias.as<float>());
+    channel_sums(name,
+                 ParameterTerm<T>{dy.as<const T>(), x.as<const T>(), mean.as<const float>(),
+                                  inverse_std.as<const float>(), GroupRows(layout)},
+                 ByChannel(sizes), is_aligned(dy.data, 16) && is_aligned(x.data, 16),
+                 WriteParameters{dweight.as<float>(), dbias.as<float>()});
   });
 }
 

@@ -5,8 +5,8 @@
 //   the windows
 //             that hold c
 //
-// One thread an element; neighbours read the same windows from the cache. Outputs are overwritten, x is
-// saved.
+// One thread an element at a time; neighbours read the same windows from the cache. Outputs are overwritten,
+// x is saved.
 #include "dlcuda/kernels/local_response_norm.h"
 
 #include "dlcuda/kernels/cuda/dtype.cuh"
@@ -18,21 +18,52 @@ namespace {
 
 using Window = functors::ResponseWindow<float>;
 
-template <typename T>
-__global__ void forward_kernel(const T* x, Window window, std::int64_t count, T* y) {
-  for (std::int64_t i = global_thread(); i < count; i += global_threads()) {
-    const std::int64_t c = i / window.step % window.channels;
-    const float d = window.scale(x + i - c * window.step, c);
-    y[i] = T(static_cast<float>(x[i]) * functors::pow(d, -window.beta));
+constexpr int kPixels = kWarp;  // of a plane, that a block takes at once
+
+std::int64_t plane_tiles(const Window& window) { return (window.step + kPixels - 1) / kPixels; }
+
+/// visit(first, c) for each element: its channel, and where its pixel's channel 0 is. Where the channels lie
+/// apart, a block walks along all channels of neighbouring pixels, so that windows find in its cache what
+/// they share.
+template <typename Visit>
+__device__ __forceinline__ void for_each_element(const Window& window, std::int64_t tiles, std::int64_t count,
+                                                 const Visit& visit) {
+  if (window.step == 1) {
+    for (std::int64_t i = global_thread(); i < count; i += global_threads()) {
+      visit(i - i % window.channels, i % window.channels);
+    }
+    return;
+  }
+  const std::int64_t picture = window.channels * window.step;
+  for (std::int64_t tile = blockIdx.x; tile < count / picture * tiles; tile += gridDim.x) {
+    const std::int64_t pixel = tile % tiles * kPixels + threadIdx.x % kPixels;
+    if (pixel >= window.step) continue;
+    for (std::int64_t c = threadIdx.x / kPixels; c < window.channels; c += kBlock / kPixels) {
+      visit(tile / tiles * picture + pixel, c);
+    }
   }
 }
 
+unsigned grid_of(const Window& window, std::int64_t count) {
+  if (window.step == 1) return grid_for(count, kBlock);
+  return grid_for(count / (window.channels * window.step) * plane_tiles(window), 1);
+}
+
 template <typename T>
-__global__ void backward_kernel(const T* dy, const T* x, Window window, std::int64_t count, T* dx) {
-  for (std::int64_t i = global_thread(); i < count; i += global_threads()) {
-    const std::int64_t c = i / window.step % window.channels, first = i - c * window.step;
-    dx[i] = T(window.gradient(dy + first, x + first, c));
-  }
+__global__ void forward_kernel(const T* x, Window window, std::int64_t tiles, std::int64_t count, T* y) {
+  for_each_element(window, tiles, count, [&](std::int64_t first, std::int64_t c) {
+    const std::int64_t i = first + c * window.step;
+    const float d = window.scale(x + first, c);
+    y[i] = T(static_cast<float>(x[i]) * functors::pow(d, -window.beta));
+  });
+}
+
+template <typename T>
+__global__ void backward_kernel(const T* dy, const T* x, Window window, std::int64_t tiles,
+                                std::int64_t count, T* dx) {
+  for_each_element(window, tiles, count, [&](std::int64_t first, std::int64_t c) {
+    dx[first + c * window.step] = T(window.gradient(dy + first, x + first, c));
+  });
 }
 
 }  // namespace
@@ -40,17 +71,19 @@ __global__ void backward_kernel(const T* dy, const T* x, Window window, std::int
 void local_response_norm_forward(const TensorView& x, const TensorView& y,
                                  const LocalResponseNormParams& params) {
   visit_float("local_response_norm_forward", x.dtype, [&]<typename T>() {
-    launch("local_response_norm_forward", forward_kernel<T>, grid_for(x.numel(), kBlock), kBlock, 0,
-           this_stream(), x.as<const T>(), Window(x.shape[1], x.shape[2], params), x.numel(), y.as<T>());
+    const Window window(x.shape[1], x.shape[2], params);
+    launch("local_response_norm_forward", forward_kernel<T>, grid_of(window, x.numel()), kBlock, 0,
+           this_stream(), x.as<const T>(), window, plane_tiles(window), x.numel(), y.as<T>());
   });
 }
 
 void local_response_norm_backward(const TensorView& dy, const TensorView& x, const TensorView& dx,
                                   const LocalResponseNormParams& params) {
   visit_float("local_response_norm_backward", x.dtype, [&]<typename T>() {
-    launch("local_response_norm_backward", backward_kernel<T>, grid_for(x.numel(), kBlock), kBlock, 0,
-           this_stream(), dy.as<const T>(), x.as<const T>(), Window(x.shape[1], x.shape[2], params),
-           x.numel(), dx.as<T>());
+    const Window window(x.shape[1], x.shape[2], params);
+    launch("local_response_norm_backward", backward_kernel<T>, grid_of(window, x.numel()), kBlock, 0,
+           this_stream(), dy.as<const T>(), x.as<const T>(), window, plane_tiles(window), x.numel(),
+           dx.as<T>());
   });
 }
 

@@ -7,7 +7,7 @@
 //   max forward       y[o] = max of x over the window (NaN is largest); indices[o] = h * W + w of the first
 //   maximum max backward      dx[i] = sum of dy[o] over the windows whose maximum was i
 //
-// Outputs are overwritten. The backward passes gather: one thread an element of dx, no atomics, a fixed
+// Outputs are overwritten. The backward passes gather: one thread makes an element of dx, no atomics, a fixed
 // order.
 #include "dlcuda/kernels/pool2d.h"
 
@@ -34,31 +34,52 @@ struct Geometry {
   }
 };
 
-/// An element of a tensor (outer, height, width, inner) taken apart.
+constexpr int kRows = 4;  // of a column, that one thread makes
+
+/// How many such strips there are in a tensor (outer, height, width, inner) of `count` elements.
+inline std::int64_t strips(std::int64_t count, std::int64_t height) {
+  return height == 0 ? 0 : count / height * ((height + kRows - 1) / kRows);
+}
+
+/// An element of a tensor (outer, height, width, inner).
 template <typename Index>
 struct Place {
   typename Geometry<Index>::Position row, column;
   Index outer, inner;
 
-  __device__ Place(Index i, Index height, Index width, Index inner_extent) {
-    inner = i % inner_extent;
-    i /= inner_extent;
-    column = static_cast<decltype(column)>(i % width);
-    i /= width;
-    row = static_cast<decltype(row)>(i % height);
-    outer = i / height;
-  }
-  /// The element (row, column) of the same plane in a tensor with another height and width.
+  /// The element (row, column) of the same plane in a tensor of this height and width.
   __device__ std::int64_t in_plane(Index r, Index c, Index height, Index width, Index inner_extent) const {
     return ((static_cast<std::int64_t>(outer) * height + r) * width + c) * inner_extent + inner;
   }
 };
 
-template <typename T, typename Index>
-__global__ void avg_forward_kernel(const T* x, Index count, Geometry<Index> g, T* y) {
+/// visit(place, index) for every element of a tensor (outer, height, width, inner) that has `items` strips.
+/// Windows that follow each other down a column share rows: a thread makes kRows outputs of them, so that its
+/// block reads those once.
+template <typename Index, typename Visit>
+__device__ __forceinline__ void for_each_place(Index items, Index height, Index width, Index inner,
+                                               const Visit& visit) {
+  const Index groups = (height + kRows - 1) / kRows;
   const auto threads = static_cast<Index>(global_threads());
-  for (auto i = static_cast<Index>(global_thread()); i < count; i += threads) {
-    const Place<Index> o(i, g.h.out, g.w.out, g.inner);
+  for (auto item = static_cast<Index>(global_thread()); item < items; item += threads) {
+    Place<Index> place;
+    Index i = item;
+    place.inner = i % inner;
+    i /= inner;
+    place.column = static_cast<decltype(place.column)>(i % width);
+    i /= width;
+    const Index first = i % groups * kRows;
+    place.outer = i / groups;
+    for (Index row = first; row < first + kRows && row < height; ++row) {
+      place.row = static_cast<decltype(place.row)>(row);
+      visit(place, place.in_plane(row, static_cast<Index>(place.column), height, width, inner));
+    }
+  }
+}
+
+template <typename T, typename Index>
+__global__ void avg_forward_kernel(const T* x, Index items, Geometry<Index> g, T* y) {
+  for_each_place<Index>(items, g.h.out, g.w.out, g.inner, [&](const Place<Index>& o, std::int64_t i) {
     float sum = 0.0f;
     for (auto h = g.h.begin(o.row); h < g.h.end(o.row); ++h) {
       for (auto w = g.w.begin(o.column); w < g.w.end(o.column); ++w) {
@@ -66,14 +87,12 @@ __global__ void avg_forward_kernel(const T* x, Index count, Geometry<Index> g, T
       }
     }
     y[i] = T(sum / g.size(o.row, o.column));
-  }
+  });
 }
 
 template <typename T, typename Index>
-__global__ void avg_backward_kernel(const T* dy, Index count, Geometry<Index> g, T* dx) {
-  const auto threads = static_cast<Index>(global_threads());
-  for (auto i = static_cast<Index>(global_thread()); i < count; i += threads) {
-    const Place<Index> p(i, g.h.in, g.w.in, g.inner);
+__global__ void avg_backward_kernel(const T* dy, Index items, Geometry<Index> g, T* dx) {
+  for_each_place<Index>(items, g.h.in, g.w.in, g.inner, [&](const Place<Index>& p, std::int64_t i) {
     float sum = 0.0f;
     for (auto oh = g.h.first_window(p.row); oh < g.h.end_window(p.row); ++oh) {
       for (auto ow = g.w.first_window(p.column); ow < g.w.end_window(p.column); ++ow) {
@@ -81,14 +100,12 @@ __global__ void avg_backward_kernel(const T* dy, Index count, Geometry<Index> g,
       }
     }
     dx[i] = T(sum);
-  }
+  });
 }
 
 template <typename T, typename Index>
-__global__ void max_forward_kernel(const T* x, Index count, Geometry<Index> g, T* y, std::int32_t* indices) {
-  const auto threads = static_cast<Index>(global_threads());
-  for (auto i = static_cast<Index>(global_thread()); i < count; i += threads) {
-    const Place<Index> o(i, g.h.out, g.w.out, g.inner);
+__global__ void max_forward_kernel(const T* x, Index items, Geometry<Index> g, T* y, std::int32_t* indices) {
+  for_each_place<Index>(items, g.h.out, g.w.out, g.inner, [&](const Place<Index>& o, std::int64_t i) {
     const auto first_h = g.h.begin(o.row), first_w = g.w.begin(o.column);
     T largest = x[o.in_plane(first_h, first_w, g.h.in, g.w.in, g.inner)];
     auto index = first_h * g.w.in + first_w;
@@ -104,15 +121,13 @@ __global__ void max_forward_kernel(const T* x, Index count, Geometry<Index> g, T
     }
     y[i] = largest;
     indices[i] = static_cast<std::int32_t>(index);
-  }
+  });
 }
 
 template <typename T, typename Index>
-__global__ void max_backward_kernel(const T* dy, const std::int32_t* indices, Index count, Geometry<Index> g,
+__global__ void max_backward_kernel(const T* dy, const std::int32_t* indices, Index items, Geometry<Index> g,
                                     T* dx) {
-  const auto threads = static_cast<Index>(global_threads());
-  for (auto i = static_cast<Index>(global_thread()); i < count; i += threads) {
-    const Place<Index> p(i, g.h.in, g.w.in, g.inner);
+  for_each_place<Index>(items, g.h.in, g.w.in, g.inner, [&](const Place<Index>& p, std::int64_t i) {
     const auto here = static_cast<std::int32_t>(p.row * g.w.in + p.column);
     float sum = 0.0f;
     for (auto oh = g.h.first_window(p.row); oh < g.h.end_window(p.row); ++oh) {
@@ -122,7 +137,7 @@ __global__ void max_backward_kernel(const T* dy, const std::int32_t* indices, In
       }
     }
     dx[i] = T(sum);
-  }
+  });
 }
 
 /// visitor.operator()<T, Index>(geometry) for input `in` and output `out` of a pooling.
@@ -148,37 +163,41 @@ void visit_pool(const char* name, const TensorView& in, const TensorView& out, c
 }  // namespace
 
 void avg_pool2d_forward(const TensorView& x, const TensorView& y, const PoolGeometry& pool) {
+  const std::int64_t items = strips(y.numel(), y.shape[2]);
   visit_pool("avg_pool2d_forward", x, y, pool,
              [&]<typename T, typename Index>(const Geometry<Index>& geometry) {
-               launch("avg_pool2d_forward", avg_forward_kernel<T, Index>, grid_for(y.numel(), kBlock), kBlock,
-                      0, this_stream(), x.as<const T>(), y.numel(), geometry, y.as<T>());
+               launch("avg_pool2d_forward", avg_forward_kernel<T, Index>, grid_for(items, kBlock), kBlock, 0,
+                      this_stream(), x.as<const T>(), items, geometry, y.as<T>());
              });
 }
 
 void avg_pool2d_backward(const TensorView& dy, const TensorView& dx, const PoolGeometry& pool) {
+  const std::int64_t items = strips(dx.numel(), dx.shape[2]);
   visit_pool("avg_pool2d_backward", dx, dy, pool,
              [&]<typename T, typename Index>(const Geometry<Index>& geometry) {
-               launch("avg_pool2d_backward", avg_backward_kernel<T, Index>, grid_for(dx.numel(), kBlock),
-                      kBlock, 0, this_stream(), dy.as<const T>(), dx.numel(), geometry, dx.as<T>());
+               launch("avg_pool2d_backward", avg_backward_kernel<T, Index>, grid_for(items, kBlock), kBlock,
+                      0, this_stream(), dy.as<const T>(), items, geometry, dx.as<T>());
              });
 }
 
 void max_pool2d_forward(const TensorView& x, const TensorView& y, const TensorView& indices,
                         const PoolGeometry& pool) {
-  visit_pool(
-      "max_pool2d_forward", x, y, pool, [&]<typename T, typename Index>(const Geometry<Index>& geometry) {
-        launch("max_pool2d_forward", max_forward_kernel<T, Index>, grid_for(y.numel(), kBlock), kBlock, 0,
-               this_stream(), x.as<const T>(), y.numel(), geometry, y.as<T>(), indices.as<std::int32_t>());
-      });
+  const std::int64_t items = strips(y.numel(), y.shape[2]);
+  visit_pool("max_pool2d_forward", x, y, pool,
+             [&]<typename T, typename Index>(const Geometry<Index>& geometry) {
+               launch("max_pool2d_forward", max_forward_kernel<T, Index>, grid_for(items, kBlock), kBlock, 0,
+                      this_stream(), x.as<const T>(), items, geometry, y.as<T>(), indices.as<std::int32_t>());
+             });
 }
 
 void max_pool2d_backward(const TensorView& dy, const TensorView& indices, const TensorView& dx,
                          const PoolGeometry& pool) {
+  const std::int64_t items = strips(dx.numel(), dx.shape[2]);
   visit_pool("max_pool2d_backward", dx, dy, pool,
              [&]<typename T, typename Index>(const Geometry<Index>& geometry) {
-               launch("max_pool2d_backward", max_backward_kernel<T, Index>, grid_for(dx.numel(), kBlock),
-                      kBlock, 0, this_stream(), dy.as<const T>(), indices.as<const std::int32_t>(),
-                      dx.numel(), geometry, dx.as<T>());
+               launch("max_pool2d_backward", max_backward_kernel<T, Index>, grid_for(items, kBlock), kBlock,
+                      0, this_stream(), dy.as<const T>(), indices.as<const std::int32_t>(), items, geometry,
+                      dx.as<T>());
              });
 }
 

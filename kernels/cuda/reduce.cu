@@ -6,44 +6,23 @@
 // Outputs are overwritten. Sums over more than a chunk take several passes in a fixed order (reduction.cuh).
 #include "dlcuda/kernels/reduce.h"
 
+#include "dlcuda/kernels/cuda/argmax.cuh"
 #include "dlcuda/kernels/cuda/dtype.cuh"
-#include "dlcuda/kernels/cuda/reduction.cuh"
 
 namespace dlcuda::kernels::cuda {
 namespace {
 
-struct Candidate {
-  float value;
-  std::int64_t index;
-
-  __device__ bool beats(const Candidate& other) const {
-    const bool nan = value != value, other_nan = other.value != other.value;
-    if (nan != other_nan) return nan;
-    if (!nan && value != other.value) return value > other.value;
-    return index < other.index;
-  }
-};
-
-// One warp an output where it walks a row (inner = 1), else one thread, neighbours on neighbouring columns.
+// One warp an output where it walks a long row (inner = 1), else one thread, neighbours on neighbouring
+// columns.
 template <int kLanes, typename T>
 __global__ void argmax_kernel(const T* x, std::int64_t outer, std::int64_t n, std::int64_t inner, float sign,
                               std::int64_t* y) {
   const int lane = threadIdx.x % kLanes;
   for (std::int64_t item = global_thread() / kLanes; item < outer * inner;
        item += global_threads() / kLanes) {
-    const T* column = x + item / inner * n * inner + item % inner;
-    Candidate best{-HUGE_VALF, n};
-    for (std::int64_t j = lane; j < n; j += kLanes) {
-      const Candidate candidate{sign * static_cast<float>(column[j * inner]), j};
-      if (candidate.beats(best)) best = candidate;
-    }
-#pragma unroll
-    for (int distance = kLanes / 2; distance > 0; distance /= 2) {
-      const Candidate other{__shfl_xor_sync(0xffffffffu, best.value, distance),
-                            __shfl_xor_sync(0xffffffffu, best.index, distance)};
-      if (other.beats(best)) best = other;
-    }
-    if (lane == 0) y[item] = best.index;
+    const std::int64_t found =
+        first_largest<kLanes>(x + item / inner * n * inner + item % inner, n, inner, sign, lane);
+    if (lane == 0) y[item] = found;
   }
 }
 
@@ -66,7 +45,7 @@ void reduce(const TensorView& x, const TensorView& y, Reduction reduction) {
 void argmax(const TensorView& x, const TensorView& y, bool smallest) {
   const std::int64_t outer = x.shape[0], n = x.shape[1], inner = x.shape[2];
   visit_float("argmax", x.dtype, [&]<typename T>() {
-    const bool rows = inner == 1;
+    const bool rows = inner == 1 && n > kWarp;  // few elements would leave most of a warp idle
     launch("argmax", rows ? argmax_kernel<kWarp, T> : argmax_kernel<1, T>,
            grid_for(outer * inner, rows ? kBlock / kWarp : kBlock), kBlock, 0, this_stream(), x.as<const T>(),
            outer, n, inner, smallest ? -1.0f : 1.0f, y.as<std::int64_t>());

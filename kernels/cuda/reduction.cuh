@@ -4,7 +4,7 @@
 // another order.
 #pragma once
 
-#include "dlcuda/kernels/cuda/map.cuh"
+#include "dlcuda/kernels/cuda/column_reduction.cuh"
 
 namespace dlcuda::kernels::cuda {
 namespace {
@@ -65,8 +65,7 @@ void visit_row_threads(std::int64_t n, Visitor&& visitor) {
   }
 }
 
-constexpr std::int64_t kRowChunk = 4096;    // elements that one warp adds up in a pass
-constexpr std::int64_t kColumnChunk = 128;  // elements that one thread adds up in a pass
+constexpr std::int64_t kRowChunk = 4096;  // elements that one warp adds up in a pass
 
 // x (rows, n) -> y (rows, chunks); one warp each. With N > 1, n and x are multiples of the pack.
 template <typename Combine, int N, typename T, typename Out>
@@ -89,37 +88,77 @@ __global__ void reduce_rows_kernel(const T* x, std::int64_t rows, std::int64_t n
   }
 }
 
-// x (outer, n, inner) -> y (outer, chunks, inner); one thread each, neighbours on neighbouring columns.
-template <typename Combine, typename T, typename Out>
-__global__ void reduce_columns_kernel(const T* x, std::int64_t outer, std::int64_t n, std::int64_t inner,
-                                      std::int64_t chunks, Out* y, float divisor) {
-  const Combine combine;
-  for (std::int64_t item = global_thread(); item < outer * chunks * inner; item += global_threads()) {
-    const std::int64_t column = item % inner, chunk = item / inner % chunks, block = item / inner / chunks;
-    const std::int64_t begin = chunk * kColumnChunk;
-    const std::int64_t end = n - begin > kColumnChunk ? begin + kColumnChunk : n;
+template <typename Combine>
+struct Merge {
+  struct State {
     float value = Combine::kIdentity;
-#pragma unroll 4
-    for (std::int64_t j = begin; j < end; ++j) {
-      value = combine(value, static_cast<float>(x[(block * n + j) * inner + column]));
-    }
-    y[item] = Out(value / divisor);
+  };
+  __device__ static void merge(State& into, const State& other) {
+    into.value = Combine{}(into.value, other.value);
   }
-}
+};
 
-template <typename Combine, typename T, typename Out>
-void reduce_pass(const char* name, const T* x, std::int64_t outer, std::int64_t n, std::int64_t inner,
-                 std::int64_t chunks, Out* y, float divisor) {
-  if (inner != 1) {
-    launch(name, reduce_columns_kernel<Combine, T, Out>, grid_for(outer * chunks * inner, kBlock), kBlock, 0,
-           this_stream(), x, outer, n, inner, chunks, y, divisor);
-    return;
+// What reduce_columns() reduces where inner > 1: a batch is an outer index, a row an element of the middle
+// axis.
+template <typename Combine, typename T>
+struct Columns {
+  using Merging = Merge<Combine>;
+  using State = typename Merging::State;
+  static constexpr int kPack = 16 / sizeof(T), kAtOnce = 8;
+  const T* x;
+  std::int64_t n, inner;
+
+  template <int N>
+  __device__ int prepare(std::int64_t) const {
+    return 0;
   }
+  template <int N>
+  __device__ void add(int, std::int64_t batch, std::int64_t row, int step, int count, std::int64_t column,
+                      State (&states)[N]) const {
+    Pack<T, N> values[kAtOnce]{};
+#pragma unroll
+    for (int j = 0; j < kAtOnce; ++j) {
+      if (j < count) {
+        values[j] = load_pack<T, N>(x + (batch * n + row + std::int64_t{j} * step) * inner + column, 0);
+      }
+    }
+#pragma unroll
+    for (int j = 0; j < kAtOnce; ++j) {
+      if (j >= count) break;
+#pragma unroll
+      for (int c = 0; c < N; ++c) {
+        states[c].value = Combine{}(states[c].value, static_cast<float>(values[j].value[c]));
+      }
+    }
+  }
+};
+
+/// Writes y (batch, columns).
+template <typename State, typename Out>
+struct WriteQuotient {
+  Out* y;
+  std::int64_t columns;
+  float divisor;
+  __device__ void operator()(std::int64_t batch, std::int64_t column, const State& state) const {
+    y[batch * columns + column] = Out(state.value / divisor);
+  }
+};
+
+/// y (rows, 1) = combine over x (rows, n), a warp's chunks at a time.
+template <typename Combine, typename T, typename Out>
+void reduce_rows(const char* name, const T* x, std::int64_t rows, std::int64_t n, Out* y, float divisor) {
   constexpr int kPack = 16 / sizeof(T);
-  const auto kernel = n % kPack == 0 && is_aligned(x, 16) ? reduce_rows_kernel<Combine, kPack, T, Out>
-                                                          : reduce_rows_kernel<Combine, 1, T, Out>;
-  launch(name, kernel, grid_for(outer * chunks, kBlock / kWarp), kBlock, 0, this_stream(), x, outer, n,
-         chunks, y, divisor);
+  const auto pass = [&]<typename To>(To* to, std::int64_t chunks, float by) {
+    const auto kernel = n % kPack == 0 && is_aligned(x, 16) ? reduce_rows_kernel<Combine, kPack, T, To>
+                                                            : reduce_rows_kernel<Combine, 1, T, To>;
+    launch(name, kernel, grid_for(rows * chunks, kBlock / kWarp), kBlock, 0, this_stream(), x, rows, n,
+           chunks, to, by);
+  };
+  const std::int64_t chunks = n > kRowChunk ? n / kRowChunk + (n % kRowChunk != 0) : 1;
+  if (chunks == 1) return pass(y, 1, divisor);
+  const Tensor partial = Tensor::empty({rows, chunks}, DType::F32, this_device());
+  pass(partial.data<float>(), chunks, 1.0f);
+  reduce_rows<Combine>(name, static_cast<const float*>(partial.data<float>()), rows, chunks, y, divisor);
 }
 
 /// y (outer, inner) = combine over the middle axis of x (outer, n, inner), divided by `divisor`; an empty n
@@ -128,15 +167,10 @@ template <typename Combine, typename T, typename Out>
 void reduce_middle(const char* name, const T* x, std::int64_t outer, std::int64_t n, std::int64_t inner,
                    Out* y, float divisor = 1.0f) {
   if (outer == 0 || inner == 0) return;
-  const std::int64_t chunk = inner == 1 ? kRowChunk : kColumnChunk;
-  const std::int64_t chunks = n > chunk ? n / chunk + (n % chunk != 0) : 1;
-  if (chunks > 1) {
-    const Tensor partial = Tensor::empty({outer, chunks, inner}, DType::F32, this_device());
-    reduce_pass<Combine>(name, x, outer, n, inner, chunks, partial.data<float>(), 1.0f);
-    return reduce_middle<Combine>(name, static_cast<const float*>(partial.data<float>()), outer, chunks,
-                                  inner, y, divisor);
-  }
-  reduce_pass<Combine>(name, x, outer, n, inner, 1, y, divisor);
+  if (inner == 1) return reduce_rows<Combine>(name, x, outer, n, y, divisor);
+  using Source = Columns<Combine, T>;
+  reduce_columns(name, Source{x, n, inner}, outer, n, inner, is_aligned(x, 16),
+                 WriteQuotient<typename Source::State, Out>{y, inner, divisor});
 }
 
 }  // namespace

@@ -4,10 +4,12 @@
 //   parameter, state1 and state2 are updated in place from gradient and lr; copy = parameter, rounded
 //
 // lr (f32) and step (i64) are read from device memory, so that a recorded graph follows a schedule. The
-// addresses of up to kTensors tensors travel in the kernel's parameters together with a table that gives
-// every block a tensor and a chunk of it; longer lists take several launches. While a label fault stands,
-// nothing is changed.
+// addresses of up to kTensors tensors travel in the kernel's parameters together with the number of each
+// one's first block, in which a block looks up its tensor; longer lists take several launches. While a label
+// fault stands, nothing is changed.
 #include "dlcuda/kernels/update.h"
+
+#include <limits>
 
 #include "dlcuda/core/label_fault.h"
 #include "dlcuda/kernels/cuda/dtype.cuh"
@@ -17,8 +19,8 @@
 namespace dlcuda::kernels::cuda {
 namespace {
 
-constexpr int kTensors = 44, kBlocks = 320;
-constexpr std::int64_t kChunk = 32768;  // elements of one block, a multiple of the pack
+constexpr int kTensors = 72;
+constexpr std::int64_t kChunk = 8192;  // elements of one block, a multiple of the pack
 constexpr int kPack = 4;
 
 struct Batch {
@@ -28,10 +30,20 @@ struct Batch {
   float* state2[kTensors];
   void* copy[kTensors];  // or null
   std::int64_t count[kTensors];
-  std::int32_t chunk_of_block[kBlocks];
-  std::uint8_t tensor_of_block[kBlocks];
+  std::int32_t first_block[kTensors];
   DType dtype[kTensors];          // of gradient and copy
   std::uint8_t vector[kTensors];  // all pointers are aligned for packs
+  int tensors;
+
+  /// The last one that begins at this block or before.
+  __device__ int tensor_of(int block) const {
+    int low = 0;
+    for (int high = tensors; high - low > 1;) {
+      const int middle = (low + high) / 2;
+      (first_block[middle] <= block ? low : high) = middle;
+    }
+    return low;
+  }
 };
 
 struct Sgd {
@@ -72,9 +84,8 @@ static_assert(sizeof(Batch) + sizeof(Adam) + sizeof(void*) <= 4096, "kernel para
 
 /// A block's chunk. kStates: how many state tensors are read and written.
 template <int kStates, typename G, typename Update>
-__device__ __forceinline__ void update_chunk(const Batch& batch, const Update& update) {
-  const int tensor = batch.tensor_of_block[blockIdx.x];
-  const std::int64_t begin = batch.chunk_of_block[blockIdx.x] * kChunk;
+__device__ __forceinline__ void update_chunk(const Batch& batch, int tensor, const Update& update) {
+  const std::int64_t begin = (static_cast<int>(blockIdx.x) - batch.first_block[tensor]) * kChunk;
   const std::int64_t left = batch.count[tensor] - begin;
   const int count = static_cast<int>(left < kChunk ? left : kChunk);
   float* parameter = batch.parameter[tensor] + begin;
@@ -122,13 +133,14 @@ __global__ void update_kernel(Batch batch, Optimizer optimizer, const LabelFault
   __syncthreads();
   const Update update = shared;
 
-  switch (batch.dtype[batch.tensor_of_block[blockIdx.x]]) {
+  const int tensor = batch.tensor_of(static_cast<int>(blockIdx.x));
+  switch (batch.dtype[tensor]) {
     case DType::BF16:
-      return update_chunk<kStates, BFloat16>(batch, update);
+      return update_chunk<kStates, BFloat16>(batch, tensor, update);
     case DType::F16:
-      return update_chunk<kStates, Half>(batch, update);
+      return update_chunk<kStates, Half>(batch, tensor, update);
     default:
-      return update_chunk<kStates, float>(batch, update);
+      return update_chunk<kStates, float>(batch, tensor, update);
   }
 }
 
@@ -140,38 +152,30 @@ template <int kStates, typename Optimizer>
 void launch_updates(const char* name, std::span<const UpdateTensors> tensors, const Optimizer& optimizer) {
   const LabelFault* fault = label_fault_notes(this_device()).device;
   Batch batch{};
-  int used = 0, blocks = 0;
+  std::int64_t blocks = 0;
   const auto flush = [&] {
-    launch(name, update_kernel<kStates, Optimizer>, blocks, kBlock, 0, this_stream(), batch, optimizer,
-           fault);
-    used = blocks = 0;
+    launch(name, update_kernel<kStates, Optimizer>, static_cast<unsigned>(blocks), kBlock, 0, this_stream(),
+           batch, optimizer, fault);
+    batch.tensors = 0;
+    blocks = 0;
   };
   for (const UpdateTensors& t : tensors) {
-    const std::int64_t count = t.parameter.numel();
-    const auto enter = [&] {
-      batch.parameter[used] = t.parameter.as<float>();
-      batch.gradient[used] = t.gradient.data;
-      batch.state1[used] = t.state1.as<float>();
-      batch.state2[used] = t.state2.as<float>();
-      batch.copy[used] = t.copy.data;
-      batch.count[used] = count;
-      batch.dtype[used] = t.gradient.dtype;
-      batch.vector[used] = is_aligned(t.parameter.data, 16) && is_aligned(t.gradient.data, 16) &&
-                           (kStates < 1 || is_aligned(t.state1.data, 16)) &&
-                           (kStates < 2 || is_aligned(t.state2.data, 16)) && is_aligned(t.copy.data, 8);
-      return used++;
-    };
+    const std::int64_t count = t.parameter.numel(), chunks = count / kChunk + (count % kChunk != 0);
     if (count == 0) continue;
-    int place = enter();
-    for (std::int64_t chunk = 0; chunk * kChunk < count; ++chunk) {
-      if (blocks == kBlocks) {
-        flush();
-        place = enter();
-      }
-      batch.tensor_of_block[blocks] = static_cast<std::uint8_t>(place);
-      batch.chunk_of_block[blocks++] = static_cast<std::int32_t>(chunk);
-    }
-    if (used == kTensors) flush();
+    if (batch.tensors == kTensors || blocks + chunks > std::numeric_limits<std::int32_t>::max()) flush();
+    const int i = batch.tensors++;
+    batch.parameter[i] = t.parameter.as<float>();
+    batch.gradient[i] = t.gradient.data;
+    batch.state1[i] = t.state1.as<float>();
+    batch.state2[i] = t.state2.as<float>();
+    batch.copy[i] = t.copy.data;
+    batch.count[i] = count;
+    batch.first_block[i] = static_cast<std::int32_t>(blocks);
+    batch.dtype[i] = t.gradient.dtype;
+    batch.vector[i] = is_aligned(t.parameter.data, 16) && is_aligned(t.gradient.data, 16) &&
+                      (kStates < 1 || is_aligned(t.state1.data, 16)) &&
+                      (kStates < 2 || is_aligned(t.state2.data, 16)) && is_aligned(t.copy.data, 8);
+    blocks += chunks;
   }
   flush();
 }

@@ -16,6 +16,7 @@ using kernels::LocalResponseNormParams;
 struct BatchNormTensors {
   Tensor weight{}, bias{};
   Tensor running_mean{}, running_var{};
+  Tensor batches{};  ///< i64, one element, or undefined: counts the batches that were trained on
 };
 
 /// Training uses the batch's statistics, and so does inference without running ones. x (N, C) or (N, C, H,

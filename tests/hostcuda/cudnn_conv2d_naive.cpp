@@ -1,8 +1,7 @@
-// Stands in for kernels/cuda/cudnn_conv2d.cpp on the host shim: plain loops over strides, summed in f64.
-// Bias goes through kernels/cuda/bias.cu, as it does there.
+// Stands in for kernels/cuda/cudnn_conv2d.cpp on the host shim: plain loops over strides, summed in f64 with
+// the bias, rounded once.
 #include "dlcuda/kernels/cuda/cudnn_conv2d.h"
 
-#include "dlcuda/kernels/bias.h"
 #include "dlcuda/kernels/cuda/dtype.cuh"
 #include "dlcuda/tests/hostcuda/naive.h"
 
@@ -47,25 +46,32 @@ void for_each_product(const TensorView& x, const TensorView& weight, const Tenso
   }
 }
 
+template <typename T>
+void add_bias(const TensorView& bias, const TensorView& y, Sums& sums) {
+  for (std::int64_t place = 0; place < y.numel(); ++place) {
+    sums[place] += load<T>(bias, place / y.strides[1] % y.shape[1]);
+  }
+}
+
 }  // namespace
 
 void cudnn_conv2d_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,
                           const TensorView& y, const Conv2dParams& params) {
-  hostcuda::on_current_stream([=] {
+  hostcuda::on_current_stream("conv2d_forward", [=] {
     visit_float("conv2d_forward", x.dtype, [&]<typename T>() {
       Sums sums(y);
+      if (bias.data != nullptr) add_bias<T>(bias, y, sums);
       for_each_product(x, weight, y, params, [&](std::int64_t in, std::int64_t tap, std::int64_t out) {
         sums[out] += load<T>(x, in) * load<T>(weight, tap);
       });
       sums.store<T>();
     });
   });
-  if (bias.data != nullptr) bias_add(y, bias, y);
 }
 
 void cudnn_conv2d_backward_data(const TensorView& dy, const TensorView& weight, const TensorView& dx,
                                 const Conv2dParams& params) {
-  hostcuda::on_current_stream([=] {
+  hostcuda::on_current_stream("conv2d_backward_data", [=] {
     visit_float("conv2d_backward_data", dy.dtype, [&]<typename T>() {
       Sums sums(dx);
       for_each_product(dx, weight, dy, params, [&](std::int64_t in, std::int64_t tap, std::int64_t out) {
@@ -78,7 +84,7 @@ void cudnn_conv2d_backward_data(const TensorView& dy, const TensorView& weight, 
 
 void cudnn_conv2d_backward_weight(const TensorView& x, const TensorView& dy, const TensorView& dw,
                                   const Conv2dParams& params) {
-  hostcuda::on_current_stream([=] {
+  hostcuda::on_current_stream("conv2d_backward_weight", [=] {
     visit_float("conv2d_backward_weight", x.dtype, [&]<typename T>() {
       Sums sums(dw);
       for_each_product(x, dw, dy, params, [&](std::int64_t in, std::int64_t tap, std::int64_t out) {

@@ -204,6 +204,8 @@ void Execution::run_grid(const std::string& kernel, const cudaLaunchConfig_t& co
                          unsigned(t / blockDim.x / blockDim.y)};
   }
   dynamic_shared_ = Block::make(config.dynamicSmemBytes, 16);
+  LaunchObserver* const observer = Runtime::instance().observer;
+  if (observer != nullptr) observer->launch_begins(kernel, device_ranges());
   const std::unique_ptr<Block, void (*)(Block*)> release(&dynamic_shared_,
                                                          [](Block* block) { block->release(); });
 
@@ -215,10 +217,12 @@ void Execution::run_grid(const std::string& kernel, const cudaLaunchConfig_t& co
     blockIdx = {unsigned(b % gridDim.x), unsigned(b / gridDim.x % gridDim.y),
                 unsigned(b / gridDim.x / gridDim.y)};
     run_block();
+    if (observer != nullptr) observer->block_ends();
     DLCUDA_CHECK(dynamic_shared_.guards_intact(), hostcuda::KernelError,
                  "kernel '{}', block {}: wrote beside its {} bytes of dynamic shared memory", kernel_,
                  describe_index(blockIdx), dynamic_shared_.bytes);
   }
+  if (observer != nullptr) observer->launch_ends();
 }
 
 void Execution::run_block() {
@@ -515,12 +519,13 @@ cudaError_t launch_kernel(const cudaLaunchConfig_t& config, const void* kernel,
     const std::size_t shared_limit = limit == runtime.dynamic_shared_limits.end() ? 48u << 10 : limit->second;
     if (config.dynamicSmemBytes > shared_limit) return cudaErrorInvalidValue;
 
-    return run_or_record(config.stream, [config, thread = std::move(thread),
-                                         name = std::string(cuda::last_launch()), &runtime] {
-      Execution::instance().run_grid(name, config, thread, runtime.seed, ++runtime.launches);
-      check_guards_after(fmt::format("after kernel '{}'", name));
-      return cudaSuccess;
-    });
+    const std::string name = cuda::last_launch();
+    return run_or_record(
+        config.stream, {Work::Kind::Kernel, name}, [config, thread = std::move(thread), name, &runtime] {
+          Execution::instance().run_grid(name, config, thread, runtime.seed, ++runtime.launches);
+          check_guards_after(fmt::format("after kernel '{}'", name));
+          return cudaSuccess;
+        });
   });
 }
 

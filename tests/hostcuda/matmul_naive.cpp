@@ -14,7 +14,7 @@ void matmul(const TensorView& a, const TensorView& b, const TensorView& bias, co
   const int b_row = first + (params.transpose_b ? 1 : 0), b_column = 2 * first + 1 - b_row;
   const std::int64_t rows = out.shape[first], columns = out.shape[first + 1];
   const std::int64_t batch = out.rank == 3 ? out.shape[0] : 1;
-  hostcuda::on_current_stream([=] {
+  hostcuda::on_current_stream("matmul", [=] {
     visit_float("matmul", out.dtype, [&]<typename T>() {
       hostcuda::Sums sums(out);
       for (std::int64_t i = 0; i < batch * rows; ++i) {

@@ -60,6 +60,8 @@ struct Runtime {
   std::uint64_t allocation_number = 0;
   std::map<std::uintptr_t, Allocation> allocations;  ///< by address
   std::unordered_map<const void*, std::size_t> dynamic_shared_limits;
+  DryRun dry_run;
+  LaunchObserver* observer = nullptr;
 
   static Runtime& instance();
   void restore_environment();
@@ -87,13 +89,16 @@ int current_device();
 void check_stream(cudaStream_t stream, std::string_view call);
 /// Throws KernelError, naming `culprit`, where a guard was overwritten. Under the lock.
 void check_guards_after(const std::string& culprit);
-/// Does the work now, or keeps it for the graph that is being recorded on the stream. Under the lock.
-cudaError_t run_or_record(cudaStream_t stream, std::function<cudaError_t()> work);
+/// Does the work now, or keeps it for the graph that is being recorded on the stream; in a dry run only tells
+/// of it. Under the lock.
+cudaError_t run_or_record(cudaStream_t stream, const Work& described, std::function<cudaError_t()> work);
 /// Whether the stream is being recorded. Under the lock.
 bool is_recording(cudaStream_t stream);
 /// cudaErrorStreamCaptureUnsupported, which also spoils the recording, where this thread records and has not
 /// relaxed the rules; for calls that wait or allocate. Under the lock.
 cudaError_t refuse_while_recording();
+/// Under the lock.
+std::vector<DeviceRange> device_ranges();
 std::string describe_streams_and_events();
 void count_streams_and_events(Counters& counters);
 

@@ -94,6 +94,16 @@ void fail_allocation(std::uint64_t n, cudaError_t error) {
   runtime.allocation_fault = {n == 0 ? 0 : runtime.allocation_calls + n, error, false};
 }
 
+void set_dry_run(DryRun dry_run) {
+  const std::lock_guard lock(Runtime::instance().mutex);
+  Runtime::instance().dry_run = std::move(dry_run);
+}
+
+void set_launch_observer(LaunchObserver* observer) {
+  const std::lock_guard lock(Runtime::instance().mutex);
+  Runtime::instance().observer = observer;
+}
+
 void reset() {
   cuda::forget_lost_devices();
   auto& runtime = Runtime::instance();
@@ -102,6 +112,8 @@ void reset() {
   runtime.allocation_fault = {};
   runtime.sticky = cudaSuccess;
   runtime.launches = 0;
+  runtime.dry_run = nullptr;
+  runtime.observer = nullptr;
   runtime.restore_environment();
   last_error = cudaSuccess;
 }

@@ -78,6 +78,8 @@ cudaError_t copy_rows(const char* call, void* to, std::size_t to_pitch, const vo
     if (width > to_pitch || width > from_pitch) return cudaErrorInvalidPitchValue;
     if (width == 0 || rows == 0) return cudaSuccess;
     if (to == nullptr || from == nullptr) return cudaErrorInvalidValue;
+    const Work described{Work::Kind::Copy, call};
+    if (Runtime::instance().dry_run) return run_or_record(stream, described, {});
     const std::size_t to_bytes = (rows - 1) * to_pitch + width, from_bytes = (rows - 1) * from_pitch + width;
     const Allocation* to_allocation = find_range(call, "destination", to, to_bytes);
     const Allocation* from_allocation = find_range(call, "source", from, from_bytes);
@@ -91,7 +93,7 @@ cudaError_t copy_rows(const char* call, void* to, std::size_t to_pitch, const vo
     DLCUDA_CHECK(!is_recording(stream) || (to_allocation != nullptr && from_allocation != nullptr),
                  hostcuda::ApiMisuse,
                  "{}: a recorded copy reads or writes pageable host memory at each replay", call);
-    return run_or_record(stream, [=] {
+    return run_or_record(stream, described, [=] {
       for (std::size_t row = 0; row < rows; ++row) {
         std::memcpy(static_cast<char*>(to) + row * to_pitch,
                     static_cast<const char*>(from) + row * from_pitch, width);
@@ -170,6 +172,14 @@ void check_guards_after(const std::string& culprit) {
 void check_guards() {
   const std::lock_guard lock(Runtime::instance().mutex);
   check_guards_after("check_guards");
+}
+
+std::vector<DeviceRange> device_ranges() {
+  std::vector<DeviceRange> ranges;
+  for (const auto& [address, allocation] : Runtime::instance().allocations) {
+    if (allocation.kind == MemoryKind::Device) ranges.push_back({address, address + allocation.block.bytes});
+  }
+  return ranges;
 }
 
 Counters counters() {
@@ -266,8 +276,10 @@ cudaError_t cudaMemsetAsync(void* pointer, int value, std::size_t bytes, cudaStr
   return api_call(CallKind::Ordinary, [&] {
     check_stream(stream, "cudaMemsetAsync");
     if (bytes == 0) return cudaSuccess;
+    const Work described{Work::Kind::Fill, "cudaMemsetAsync"};
+    if (Runtime::instance().dry_run) return run_or_record(stream, described, {});
     if (find_range("cudaMemsetAsync", "destination", pointer, bytes) == nullptr) return cudaErrorInvalidValue;
-    return run_or_record(stream, [=] {
+    return run_or_record(stream, described, [=] {
       std::memset(pointer, value, bytes);
       return cudaSuccess;
     });

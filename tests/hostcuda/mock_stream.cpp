@@ -82,7 +82,11 @@ void check_stream(cudaStream_t stream, std::string_view call) {
 
 bool is_recording(cudaStream_t stream) { return stream != nullptr && stream->recording != nullptr; }
 
-cudaError_t run_or_record(cudaStream_t stream, std::function<cudaError_t()> work) {
+cudaError_t run_or_record(cudaStream_t stream, const Work& described, std::function<cudaError_t()> work) {
+  if (const DryRun& dry_run = Runtime::instance().dry_run) {
+    dry_run(described);
+    return cudaSuccess;
+  }
   if (!is_recording(stream)) return work();
   DLCUDA_CHECK(stream == stream_of_thread, hostcuda::ApiMisuse,
                "work for stream #{} comes from another thread than the one that records it", stream->number);

@@ -26,6 +26,24 @@ TEST_F(MockRuntime, PoisonsAndAlignsFreshMemory) {
   EXPECT_EQ(cudaFree(bytes), cudaSuccess);
 }
 
+TEST_F(MockRuntime, ADryRunIsToldOfWorkAndDoesNone) {
+  const DeviceBuffer<float> data(std::vector<float>{1, 2, 3});
+  std::vector<std::pair<Work::Kind, std::string>> told;
+  set_dry_run([&](const Work& work) { told.emplace_back(work.kind, work.name); });
+  sample::add(data.data(), 3, 5);
+  auto* const nowhere = reinterpret_cast<float*>(std::uintptr_t(1) << 40);
+  EXPECT_EQ(cudaMemsetAsync(nowhere, 0, 12), cudaSuccess);
+  EXPECT_EQ(cudaMemcpyAsync(nowhere, data.data(), 12, cudaMemcpyDeviceToDevice), cudaSuccess);
+  set_dry_run({});
+  EXPECT_EQ(data.to_host(), (std::vector<float>{1, 2, 3}));
+  ASSERT_EQ(told.size(), 3u);
+  EXPECT_EQ(told[0].first, Work::Kind::Kernel);
+  EXPECT_EQ(told[1], std::pair(Work::Kind::Fill, std::string("cudaMemsetAsync")));
+  EXPECT_EQ(told[2], std::pair(Work::Kind::Copy, std::string("cudaMemcpyAsync")));
+  sample::add(data.data(), 3, 5);
+  EXPECT_EQ(data.to_host(), (std::vector<float>{6, 7, 8}));
+}
+
 TEST_F(MockRuntime, ReportsALeakedAllocation) {
   const auto before = counters();
   const auto live_before = describe_live();

@@ -7,13 +7,14 @@
 
 namespace dlcuda::hostcuda {
 
-void on_current_stream(std::function<void()> work) {
+void on_current_stream(const char* operation, std::function<void()> work) {
   const std::lock_guard lock(Runtime::instance().mutex);
   const Stream stream = current_stream(Device::cuda(current_device()));
-  run_or_record(static_cast<cudaStream_t>(stream.native()), [work = std::move(work)] {
-    work();
-    return cudaSuccess;
-  });
+  run_or_record(static_cast<cudaStream_t>(stream.native()), {Work::Kind::Library, operation},
+                [work = std::move(work)] {
+                  work();
+                  return cudaSuccess;
+                });
 }
 
 }  // namespace dlcuda::hostcuda

@@ -27,7 +27,7 @@ class Sums {
 
 /// Does what a library call would queue on this thread's current stream: now, or where the stream is being
 /// recorded, at each replay. The work keeps its arguments by value.
-void on_current_stream(std::function<void()> work);
+void on_current_stream(const char* operation, std::function<void()> work);
 
 /// An element as f64. T is float, Half or BFloat16.
 template <typename T>

@@ -34,6 +34,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -92,7 +93,38 @@ void check_guards();
 std::vector<std::string> take_nvtx_names();
 int open_nvtx_ranges();
 
-/// Disarms faults, forgets sticky errors, and restores the device model and seed of the environment.
+/// Something that a device is asked to do.
+struct Work {
+  enum class Kind { Kernel, Copy, Fill, Library };
+  Kind kind;
+  std::string name;  ///< of the launch, the runtime's function, or the operation that a library computes
+};
+using DryRun = std::function<void(const Work&)>;
+
+/// From now on work is told of, not done, whatever addresses it has; an empty function ends that. What it
+/// would have written stays as it is. For programs that count what a step consists of.
+void set_dry_run(DryRun dry_run);
+
+/// A live allocation of the device.
+struct DeviceRange {
+  std::uintptr_t begin, end;
+};
+
+/// Told of what runs; for programs that count what kernels do. Between launch_begins() and launch_ends()
+/// there is nothing but the kernel's threads, block after block; threadIdx and blockIdx say which one is
+/// running.
+class LaunchObserver {
+ public:
+  virtual ~LaunchObserver() = default;
+  virtual void launch_begins(const std::string& kernel, const std::vector<DeviceRange>& memory) = 0;
+  virtual void block_ends() = 0;
+  virtual void launch_ends() = 0;
+};
+/// Null: nobody is told. It must outlive the launches.
+void set_launch_observer(LaunchObserver* observer);
+
+/// Disarms faults, ends a dry run and observation, forgets sticky errors, and restores the device model and
+/// seed of the environment.
 void reset();
 
 }  // namespace dlcuda::hostcuda

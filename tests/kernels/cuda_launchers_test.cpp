@@ -175,9 +175,9 @@ TEST_F(CudaLaunchers, CopiesTakeEveryPath) {
 TEST_F(CudaLaunchers, ReductionsTakeEveryPass) {
   using kernels::Reduction;
   // One pass, several, rows that vector loads fit and rows that they do not, columns, single elements.
-  for (const Shape& shape :
-       {Shape{1, 1, 1}, Shape{3, 7, 1}, Shape{5, 4096, 1}, Shape{2, 4097, 1}, Shape{1, 100003, 1},
-        Shape{2, 5, 3}, Shape{1, 129, 33}, Shape{3, 20000, 2}, Shape{4, 0, 3}, Shape{0, 4, 2}}) {
+  for (const Shape& shape : {Shape{1, 1, 1}, Shape{3, 7, 1}, Shape{5, 4096, 1}, Shape{2, 4097, 1},
+                             Shape{1, 100003, 1}, Shape{2, 5, 3}, Shape{1, 129, 33}, Shape{2, 1500, 36},
+                             Shape{3, 20000, 2}, Shape{4, 0, 3}, Shape{0, 4, 2}}) {
     for (const DType dtype : kFloats) {
       // Small enough for f16's 11 bits where rows are short; long rows are checked in f32.
       if (dtype != DType::F32 && shape[1] > 200) continue;
@@ -207,8 +207,9 @@ TEST_F(CudaLaunchers, NanIsTheLargest) {
 }
 
 TEST_F(CudaLaunchers, BiasTakesEveryLayout) {
-  for (const Shape& shape : {Shape{3, 10}, Shape{5, 16}, Shape{2, 6, 5, 5}, Shape{2, 8, 4, 4},
-                             Shape{300, 3, 7, 7}, Shape{2, 3, 80, 80}, Shape{0, 4, 2, 2}}) {
+  for (const Shape& shape :
+       {Shape{3, 10}, Shape{5, 16}, Shape{2, 6, 5, 5}, Shape{2, 8, 4, 4}, Shape{3, 40, 20, 20},
+        Shape{300, 3, 7, 7}, Shape{2, 3, 80, 80}, Shape{0, 4, 2, 2}}) {
     for (const DType dtype : kFloats) {
       const Tensor x = integers(shape, dtype), bias = integers({shape[1]}, dtype);
       const std::string what = to_string(shape) + " " + to_string(dtype);

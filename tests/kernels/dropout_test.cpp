@@ -55,6 +55,18 @@ TEST(Dropout, DrawsWithTheRightProbabilityAndScale) {
   }
 }
 
+TEST(Dropout, AStepWithoutCallsLeavesTheNextAsItIs) {
+  for (const Device device : test_devices()) {
+    Generator generator(1, RandomDomain::Dropout, device);
+    const auto step = [](Generator& of) { return of.next_call().step.values<std::int64_t>(); };
+    generator.end_step();
+    EXPECT_EQ(step(generator), std::vector<std::int64_t>{0});
+    generator.end_step();
+    EXPECT_EQ(step(generator), std::vector<std::int64_t>{1});
+    EXPECT_EQ(generator.next_call().ordinal, 1u);
+  }
+}
+
 TEST(Dropout, CallsAndStepsDiffer) {
   for (const Device device : test_devices()) {
     Generator generator(1, RandomDomain::Dropout, device);

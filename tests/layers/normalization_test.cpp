@@ -61,6 +61,32 @@ TEST(BatchNorm2d, KeepsItsDigitsUnderALargeMean) {
   }
 }
 
+// So many rows that strips of them are reduced first: with packs of channels and without, whole tiles of
+// channels and a rest, and by planes.
+TEST(BatchNorm2d, ReducesStripsOfManyRows) {
+  for (const Device device : testing::test_devices()) {
+    for (const Shape& shape : {Shape{1200, 40}, Shape{300, 33}, Shape{70, 5, 3, 3}}) {
+      for (const DType dtype : {DType::F32, DType::BF16}) {
+        SCOPED_TRACE(to_string(device) + " " + to_string(shape) + " " + to_string(dtype));
+        const Tensor x = random_tensor(shape, 0, dtype, -1, 3), dy = random_tensor(shape, 1, dtype);
+        const Tensor wide = kernels::cast(x, DType::F64), wide_dy = kernels::cast(dy, DType::F64);
+        const auto expected = kernels::batch_norm_training(wide, {}, {}, {}, {}, {});
+        const auto gradients = kernels::batch_norm_backward(wide_dy, wide, {}, {}, expected.mean,
+                                                            expected.inverse_std, true, false);
+        const auto out = kernels::batch_norm_training(x.to(device), {}, {}, {}, {}, {});
+        const auto found = kernels::batch_norm_backward(dy.to(device), x.to(device), {}, {}, out.mean,
+                                                        out.inverse_std, true, false);
+        testing::expect_close(out.mean, expected.mean);
+        testing::expect_close(out.inverse_std, expected.inverse_std);
+        testing::expect_close(out.y, expected.y, dtype == DType::F32 ? 1 : 2);
+        // Sums of 1200 terms of either sign.
+        testing::expect_close(found.bias, gradients.bias, testing::Tolerance{1e-5, 1e-4});
+        testing::expect_close(found.weight, gradients.weight, testing::Tolerance{1e-5, 1e-4});
+      }
+    }
+  }
+}
+
 TEST(BatchNorm2d, FoldsIntoAConvolution) {
   for (const Device device : testing::test_devices()) {
     SCOPED_TRACE(to_string(device));

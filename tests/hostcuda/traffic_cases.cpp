@@ -1,0 +1,369 @@
+#include "dlcuda/tests/hostcuda/traffic_cases.h"
+
+#include <initializer_list>
+#include <memory>
+
+#include "dlcuda/core/check.h"
+#include "dlcuda/kernels/activation.h"
+#include "dlcuda/kernels/arithmetic.h"
+#include "dlcuda/kernels/batch_norm.h"
+#include "dlcuda/kernels/bias.h"
+#include "dlcuda/kernels/conv2d.h"
+#include "dlcuda/kernels/copy.h"
+#include "dlcuda/kernels/cross_entropy.h"
+#include "dlcuda/kernels/dropout.h"
+#include "dlcuda/kernels/elementwise_loss.h"
+#include "dlcuda/kernels/group_norm.h"
+#include "dlcuda/kernels/layout.h"
+#include "dlcuda/kernels/local_response_norm.h"
+#include "dlcuda/kernels/pool2d.h"
+#include "dlcuda/kernels/random.h"
+#include "dlcuda/kernels/reduce.h"
+#include "dlcuda/kernels/resample.h"
+#include "dlcuda/kernels/softmax.h"
+#include "dlcuda/kernels/update.h"
+#include "dlcuda/kernels/yolo.h"
+#include "dlcuda/kernels/yolo_loss.h"
+
+namespace dlcuda::hostcuda {
+namespace {
+
+using namespace kernels;
+
+constexpr MemoryFormat kLast = MemoryFormat::ChannelsLast, kPlanes = MemoryFormat::Contiguous;
+const ActivationParams kRelu{.kind = Activation::Relu};
+
+double bytes(std::initializer_list<Tensor> tensors) {
+  double sum = 0;
+  for (const Tensor& tensor : tensors) sum += double(tensor.nbytes());
+  return sum;
+}
+
+/// Zeros: what a kernel reads must have been written, and these kernels do the same work for any values.
+Tensor zeros(const Shape& shape, DType dtype, Device device, MemoryFormat format = kPlanes) {
+  Tensor result = Tensor::empty(shape, dtype, device, format);
+  result.zero();
+  return result;
+}
+
+/// Different values, so that the largest of a window may be any.
+Tensor noise(const Shape& shape, DType dtype, Device device, MemoryFormat format) {
+  Tensor result = Tensor::empty(shape, DType::F32, device);
+  fill_uniform(result, -1, 1, dropout_generator(device).next_call());
+  return to_format(cast(result, dtype), format);
+}
+
+// Why some operations move more than 1.1 times what is necessary. An overlap costs no memory where the L2
+// holds what neighbouring blocks read, as `distinct` shows.
+const char* const kOverlap = "windows overlap those of other blocks, which read them from the L2";
+const char* const kPartOfSector =
+    "a group's channels are a part of a sector, of which the block reads the whole; no model of the zoo has "
+    "it";
+const char* const kPartialSums = "partial sums are written and read again; their share falls with the pixels";
+
+void overlaps(bool applies, double most, TrafficCase& one) {
+  if (applies) one.allow(most, kOverlap);
+}
+
+class Cases {
+ public:
+  explicit Cases(Device device) : device_(device) {}
+
+  void elementwise(DType dtype);
+  void norms(DType dtype);
+  void pooling(DType dtype);
+  void depthwise(DType dtype);
+  void losses(DType dtype);
+  void moves();
+  void reductions(DType dtype);
+  void updates();
+  void detection();
+
+  std::vector<TrafficCase> take() { return std::move(cases_); }
+
+ private:
+  template <typename Run>
+  TrafficCase& add(const std::string& operation, const std::string& detail, double necessary,
+                   const Run& run) {
+    return cases_.emplace_back(
+        TrafficCase{fmt::format("{}, {}", operation, detail), operation, necessary, [run] { (void)run(); }});
+  }
+
+  Device device_;
+  std::vector<TrafficCase> cases_;
+};
+
+void Cases::elementwise(DType dtype) {
+  const std::string detail = "2^18 " + to_string(dtype);
+  const Tensor x = zeros({1 << 18}, dtype, device_), y = zeros({1 << 18}, dtype, device_);
+  const double one = bytes({x});
+  add("activation_forward", detail, 2 * one, [=] { return activation_forward(x, kRelu); });
+  add("activation_backward", detail, 3 * one, [=] { return activation_backward(x, y, kRelu); });
+  add("binary", detail, 3 * one, [=] { return kernels::add(x, y); });
+  add("unary", detail, 2 * one, [=] { return scale(x, 2); });
+  add("unary_backward", detail, 3 * one, [=] { return unary_backward(x, y, {.op = UnaryOp::Square}); });
+  add("fill", detail, one, [x] {
+    Tensor filled = x;
+    fill(filled, 1);
+    return 0;
+  });
+  Generator& generator = dropout_generator(device_);
+  const double step = 8;
+  add("dropout", detail, 2 * one + step,
+      [=, &generator] { return dropout(x, {.p = 0.5, .call = generator.next_call()}); });
+  const std::string picture = "8x64x32x16 " + to_string(dtype);
+  for (const MemoryFormat format : {kLast, kPlanes}) {
+    const std::string of = picture + (format == kLast ? " channels-last" : "");
+    const Tensor images = zeros({8, 64, 32, 16}, dtype, device_, format);
+    const Tensor per_channel = zeros({64}, dtype, device_);
+    add("bias_add", of, 2 * one + bytes({per_channel}), [=] { return bias_add(images, per_channel); });
+    add("bias_backward", of, one + bytes({per_channel}), [=] { return bias_backward(images); });
+    add("channel_dropout", of, 2 * one + step,
+        [=, &generator] { return channel_dropout(images, {.p = 0, .call = generator.next_call()}); });
+    const Tensor gate = zeros({8, 64, 1, 1}, dtype, device_, format);
+    add("binary", of + " times 8x64x1x1", 2 * one + bytes({gate}), [=] { return multiply(images, gate); });
+  }
+}
+
+void Cases::norms(DType dtype) {
+  for (const MemoryFormat format : {kLast, kPlanes}) {
+    const std::string of = "8x64x32x16 " + to_string(dtype) + (format == kLast ? " channels-last" : "");
+    const Tensor x = zeros({8, 64, 32, 16}, dtype, device_, format);
+    const Tensor y = zeros({8, 64, 32, 16}, dtype, device_, format),
+                 dy = zeros({8, 64, 32, 16}, dtype, device_, format);
+    const auto channels = [&] { return zeros({64}, DType::F32, device_); };
+    const Tensor weight = channels(), bias = channels(), mean = channels(), var = channels();
+    const double one = bytes({x}), c = bytes({weight});
+    const BatchNormParams params{.activation = kRelu};
+    add("batch_norm training", of + " and ReLU", 3 * one + 8 * c, [=] {
+      return batch_norm_training(x, weight, bias, {}, mean, var, params);
+    }).reason = "x is read once more, for the statistics";
+    add("batch_norm training", of + ", residual and ReLU", 4 * one + 8 * c, [=] {
+      return batch_norm_training(x, weight, bias, y, mean, var, params);
+    }).reason = "x is read once more, for the statistics";
+    add("batch_norm inference", of + " and ReLU", 2 * one + 6 * c,
+        [=] { return batch_norm_inference(x, weight, bias, {}, mean, var, params); });
+    add("batch_norm_backward", of + " and ReLU", 7 * one + 7 * c, [=] {
+      return batch_norm_backward(dy, x, y, weight, mean, var, true, false, params);
+    }).reason = "dy, x and y are read once more, for the sums";
+    add("batch_norm_backward", of + ", residual and ReLU", 8 * one + 7 * c, [=] {
+      return batch_norm_backward(dy, x, y, weight, mean, var, true, true, params);
+    }).reason = "dy, x and y are read once more, for the sums";
+    const Tensor moments = zeros({8, 16}, DType::F32, device_);
+    const double m = bytes({moments});
+    TrafficCase& forward = add("group_norm_forward", of + ", 16 groups", 2 * one + 2 * c + 2 * m,
+                               [=] { return group_norm_forward(x, 16, weight, bias); });
+    if (format == kLast) forward.allow(4.1, kPartOfSector);
+    TrafficCase& backward = add("group_norm_backward", of + ", 16 groups", 5 * one + 3 * c + 2 * m,
+                                [=] { return group_norm_backward(y, x, weight, moments, moments); });
+    backward.reason = "dy and x are read once more, for the gradients of the parameters";
+    if (format == kLast) backward.allow(2.9, kPartOfSector);
+    add("local_response_norm_forward", of, 2 * one, [=] { return local_response_norm_forward(x); });
+    add("local_response_norm_backward", of, 3 * one, [=] { return local_response_norm_backward(y, x); });
+  }
+}
+
+void Cases::pooling(DType dtype) {
+  for (const MemoryFormat format : {kLast, kPlanes}) {
+    const std::string of = "8x64x32x16 " + to_string(dtype) + (format == kLast ? " channels-last" : "");
+    const Tensor x = noise({8, 64, 32, 16}, dtype, device_, format);
+    const double one = bytes({x});
+    const auto kinds = {
+        std::pair("2x2, stride 2", Pool2dParams{}),
+        std::pair("3x3, stride 2", Pool2dParams{.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}})};
+    for (const auto& [name, params] : kinds) {
+      const bool overlap = params.kernel[0] > 2 && format == kLast;
+      const std::string detail = fmt::format("{} {}", name, of);
+      const Tensor y = zeros({8, 64, 16, 8}, dtype, device_, format);
+      const Tensor indices = max_pool2d_forward(x, params).indices;
+      overlaps(overlap, 1.15, add("max_pool2d_forward", detail, one + bytes({y, indices}), [=, p = params] {
+                 return max_pool2d_forward(x, p);
+               }));
+      overlaps(overlap, 1.45, add("max_pool2d_backward", detail, one + bytes({y, indices}), [=, p = params] {
+                 return max_pool2d_backward(y, indices, x.shape(), p);
+               }));
+      overlaps(overlap, 1.15, add("avg_pool2d_forward", detail, one + bytes({y}), [=, p = params] {
+                 return avg_pool2d_forward(x, p);
+               }));
+      overlaps(overlap, 1.2, add("avg_pool2d_backward", detail, one + bytes({y}), [=, p = params] {
+                 return avg_pool2d_backward(y, x.shape(), p);
+               }));
+    }
+    const Tensor pixel = zeros({8, 64, 1, 1}, dtype, device_, format);
+    add("avg_pool2d_forward", "global " + of, one + bytes({pixel}), [=] {
+      return adaptive_avg_pool2d_forward(x, {1, 1});
+    });
+    add("avg_pool2d_backward", "global " + of, one + bytes({pixel}),
+        [=] { return adaptive_avg_pool2d_backward(pixel, x.shape()); });
+    for (const auto& [name, mode] :
+         {std::pair("nearest", Resample::Nearest), std::pair("bilinear", Resample::Bilinear)}) {
+      const std::string detail = fmt::format("{} to twice {}", name, of);
+      const Tensor small = zeros({8, 64, 16, 8}, dtype, device_, format);
+      overlaps(format == kLast, 1.6, add("resample_forward", detail, one + bytes({small}), [=, m = mode] {
+                 return resize(small, {32, 16}, m);
+               }));
+      overlaps(format == kLast, 1.4, add("resample_backward", detail, one + bytes({small}), [=, m = mode] {
+                 return resize_backward(x, small.shape(), m);
+               }));
+    }
+  }
+}
+
+void Cases::depthwise(DType dtype) {
+  for (const std::int64_t stride : {1, 2}) {
+    const std::string of =
+        fmt::format("3x3, stride {} 8x64x32x16 {} channels-last", stride, to_string(dtype));
+    const Tensor x = zeros({8, 64, 32, 16}, dtype, device_, kLast);
+    const Tensor y = zeros({8, 64, 32 / stride, 16 / stride}, dtype, device_, kLast);
+    const Tensor weight = zeros({64, 1, 3, 3}, dtype, device_);
+    const Conv2dParams params{.stride = {stride, stride}, .padding = {1, 1, 1, 1}, .groups = 64};
+    const double all = bytes({x, y, weight});
+    add("depthwise conv2d_forward", of, all, [=] {
+      return conv2d_forward(x, weight, {}, params);
+    }).allow(1.3, kOverlap);
+    add("depthwise conv2d_backward_data", of, all, [=] {
+      return conv2d_backward_data(y, weight, x.shape(), params);
+    }).allow(1.45, kOverlap);
+    add("depthwise conv2d_backward_weight", of, all, [=] {
+      return conv2d_backward_weight(x, y, weight.shape(), params, false);
+    }).allow(1.4, kPartialSums, 1.3);
+  }
+}
+
+void Cases::losses(DType dtype) {
+  const auto losses = [&](const std::string& of, const Shape& shape, const Shape& rows, MemoryFormat format) {
+    const Tensor logits = zeros(shape, dtype, device_, format);
+    const Tensor labels = zeros(rows, DType::I64, device_), saved = zeros(rows, DType::F32, device_);
+    const Tensor loss = zeros(Shape{}, DType::F32, device_), totals = zeros({2}, DType::F32, device_);
+    const double one = bytes({logits});
+    add("cross_entropy_forward", of, one + bytes({labels, saved}),
+        [=] { return cross_entropy_forward(logits, labels); });
+    add("cross_entropy_backward", of, 2 * one + bytes({labels, saved}),
+        [=] { return cross_entropy_backward(loss, logits, labels, {}, saved, totals, {}); });
+    add("argmax", of, one + bytes({labels}), [=] { return argmax(logits, 1); });
+  };
+  const std::string type = to_string(dtype);
+  losses("256x1000 " + type, {256, 1000}, {256}, kPlanes);
+  losses("2x21x64x64 " + type, {2, 21, 64, 64}, {2, 64, 64}, kPlanes);
+  losses("2x21x64x64 channels-last " + type, {2, 21, 64, 64}, {2, 64, 64}, kLast);
+  const Tensor rows = zeros({256, 1000}, dtype, device_), other = zeros({256, 1000}, dtype, device_);
+  const double one = bytes({rows});
+  const std::string of = "256x1000 " + type;
+  add("softmax_forward", of, 2 * one, [=] { return softmax_forward(rows); });
+  add("softmax_backward", of, 3 * one, [=] { return softmax_backward(rows, other); });
+  add("log_softmax_forward", of, 2 * one, [=] { return log_softmax_forward(rows); });
+  add("log_softmax_backward", of, 3 * one, [=] { return log_softmax_backward(rows, other); });
+  const Tensor loss = zeros(Shape{}, DType::F32, device_);
+  add("element_loss_forward", of, 2 * one, [=] { return element_loss_forward(rows, other, {}, {}); });
+  add("element_loss_backward", of, 3 * one, [=] { return element_loss_backward(loss, rows, other, {}, {}); });
+}
+
+void Cases::moves() {
+  for (const DType dtype : {DType::F32, DType::BF16}) {
+    const std::string type = to_string(dtype);
+    const Tensor planes = zeros({8, 64, 32, 16}, dtype, device_),
+                 last = zeros({8, 64, 32, 16}, dtype, device_, kLast);
+    const double one = bytes({planes});
+    add("copy", "to channels-last 8x64x32x16 " + type, 2 * one, [=] { return to_format(planes, kLast); });
+    add("copy", "from channels-last 8x64x32x16 " + type, 2 * one, [=] { return to_format(last, kPlanes); });
+    const Tensor photo = zeros({2, 3, 224, 224}, dtype, device_);
+    add("copy", "to channels-last 2x3x224x224 " + type, 2 * bytes({photo}),
+        [=] { return to_format(photo, kLast); });
+    for (const auto& [name, x] : {std::pair("", planes), std::pair(" channels-last", last)}) {
+      add("concat", fmt::format("channels, twice 8x64x32x16 {}{}", type, name), 4 * one, [x = x] {
+        const Tensor both[] = {x, x};
+        return concat(both, 1);
+      });
+      add("narrow", fmt::format("channels, half of 8x64x32x16 {}{}", type, name), one,
+          [x = x] { return narrow(x, 1, 32, 32); });
+      const AxisPadding around[] = {{}, {}, {1, 1}, {1, 1}};
+      const double larger = one * 34 * 18 / (32 * 16);
+      add("pad", fmt::format("by 1, 8x64x32x16 {}{}", type, name), one + larger,
+          [x = x, around = std::vector(std::begin(around), std::end(around))] { return pad(x, around); })
+          .allow(1.6, "all of y is filled before x is copied into it", 1.6);
+    }
+  }
+  const Tensor single = zeros({1 << 18}, DType::F32, device_), half = zeros({1 << 18}, DType::BF16, device_);
+  add("copy", "2^18 f32 to bf16", bytes({single, half}), [=] { return cast(single, DType::BF16); });
+  add("copy", "2^18 bf16 to f32", bytes({single, half}), [=] { return cast(half, DType::F32); });
+}
+
+void Cases::reductions(DType dtype) {
+  const Tensor x = zeros({512, 512}, dtype, device_);
+  const double one = bytes({x});
+  for (const int axis : {0, 1}) {
+    add("reduce", fmt::format("512x512 {} over axis {}", to_string(dtype), axis), one + one / 512,
+        [=] { return reduce(x, Reduction::Sum, axis); });
+  }
+  add("reduce", fmt::format("512x512 {} to one", to_string(dtype)), one,
+      [=] { return reduce(x, Reduction::Mean); });
+}
+
+void Cases::updates() {
+  constexpr std::int64_t kCount = 100'000;
+  const auto make = [&](DType dtype) { return zeros({kCount}, dtype, device_); };
+  for (const DType dtype : {DType::F32, DType::BF16}) {
+    const Tensor parameter = make(DType::F32), first = make(DType::F32), second = make(DType::F32);
+    const Tensor gradient = make(dtype), copy = dtype == DType::F32 ? Tensor() : make(dtype);
+    const Tensor lr = zeros({1}, DType::F32, device_), step = zeros({1}, DType::I64, device_);
+    const auto view = [](const Tensor& tensor) { return tensor.defined() ? tensor.raw() : TensorView{}; };
+    const UpdateTensors tensors{parameter.raw(), gradient.raw(), first.raw(), second.raw(), view(copy)};
+    const double exact = 2 * bytes({parameter}),
+                 low = bytes({gradient}) + (copy.defined() ? bytes({copy}) : 0.0);
+    const std::string of = "100000 " + to_string(dtype);
+    // Captured tensors keep the memory alive that the views point to.
+    const std::vector<Tensor> kept{parameter, first, second, gradient, copy};
+    add("adam_update", of, 3 * exact + low, [=, device = device_] {
+      Tensor counted = step;
+      adam_update(device, std::span(&tensors, 1), lr, counted, {});
+      return kept.size();
+    });
+    add("sgd_update", of + ", momentum", 2 * exact + low, [=, device = device_] {
+      sgd_update(device, std::span(&tensors, 1), lr, {.momentum = 0.9});
+      return kept.size();
+    });
+  }
+}
+
+void Cases::detection() {
+  constexpr std::int64_t kAnchors = 5, kClasses = 20, kBoxes = 30;
+  for (const MemoryFormat format : {kLast, kPlanes}) {
+    const std::string of = format == kLast ? "16x125x13x13 f32 channels-last" : "16x125x13x13 f32";
+    const YoloLossInputs inputs{
+        .raw = zeros({16, kAnchors * (5 + kClasses), 13, 13}, DType::F32, device_, format),
+        .anchors = zeros({kAnchors, 2}, DType::F32, device_),
+        .labels = zeros({16, kBoxes}, DType::I64, device_),
+        .boxes = zeros({16, kBoxes, 4}, DType::F32, device_)};
+    const Tensor loss = zeros(Shape{}, DType::F32, device_);
+    const double one = bytes({inputs.raw}), truths = bytes({inputs.labels, inputs.boxes});
+    const auto output = std::make_shared<YoloLossOutput>(yolo_loss_forward(inputs, {}));
+    // Class scores are read of predictions with an object only.
+    add("yolo_decode", of, 2 * one, [=] { return yolo_decode(inputs.raw, inputs.anchors, kClasses); });
+    add("yolo_loss_forward", of, one + truths + bytes({output->assignment}), [=] {
+      return yolo_loss_forward(inputs, {});
+    }).least = 0.3;
+    add("yolo_loss_backward", of, 2 * one + truths + bytes({output->assignment}), [=] {
+      return yolo_loss_backward(loss, inputs, output->assignment, {});
+    }).least = 0.3;
+  }
+}
+
+}  // namespace
+
+std::vector<TrafficCase> traffic_cases(Device device) {
+  Cases cases(device);
+  for (const DType dtype : {DType::F32, DType::BF16}) {
+    cases.elementwise(dtype);
+    cases.norms(dtype);
+    cases.pooling(dtype);
+    cases.depthwise(dtype);
+    cases.losses(dtype);
+    cases.reductions(dtype);
+  }
+  cases.moves();
+  cases.updates();
+  cases.detection();
+  return cases.take();
+}
+
+}  // namespace dlcuda::hostcuda
