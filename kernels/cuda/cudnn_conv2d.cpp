@@ -4,8 +4,8 @@
 //   backward data    dx = dgrad(dy, w)
 //   backward weight  dw = wgrad(dy, x)
 //
-// f32 (TF32 where kernels/precision.h allows it), f16 and bf16 with f32 arithmetic; x, y and weights in either
-// format, all in the same. Outputs are overwritten.
+// f32 (TF32 where kernels/precision.h allows it), f16 and bf16 with f32 arithmetic; x, y and weights in
+// either format, all in the same. Outputs are overwritten.
 //
 // There are several ways to compute each: cuDNN's engines, with the bias in the same pass or in one of its
 // own (kernels/cuda/bias.cu), and for one-pixel kernels of channels-last tensors, which are a matrix product,

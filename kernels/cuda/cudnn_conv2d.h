@@ -1,5 +1,6 @@
 // What cuDNN does of a convolution; kernels/cuda/conv2d.cpp sends here what is not done by hand. Arguments as
-// in kernels/conv2d.h, but that weights and their gradients have the format of x and y. On the host shim plain loops stand in.
+// in kernels/conv2d.h, but that weights and their gradients have the format of x and y. On the host shim
+// plain loops stand in.
 #pragma once
 
 #include "dlcuda/kernels/conv2d.h"
