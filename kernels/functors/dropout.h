@@ -14,7 +14,13 @@ struct DropoutMask {
   DLCUDA_HD Philox4 words(std::uint64_t group) const { return philox4x32_10(key, group, ordinal, step); }
   DLCUDA_HD bool keep(std::uint32_t word) const { return word >= threshold; }
   /// Of one item alone; where neighbours decide as well, words() serves four.
-  DLCUDA_HD bool keeps(std::uint64_t item) const { return keep(words(item / 4).value[item % 4]); }
+  DLCUDA_HD bool keeps(std::uint64_t item) const {
+    const Philox4 all = words(item / 4);
+    // Chosen, not indexed: on a GPU an array with an unknown index does not stay in registers.
+    const std::uint32_t even = item % 4 < 2 ? all.value[0] : all.value[2],
+                        odd = item % 4 < 2 ? all.value[1] : all.value[3];
+    return keep(item % 2 == 0 ? even : odd);
+  }
 };
 
 /// round(p * 2^32)
