@@ -15,12 +15,17 @@ void require_data(const char* op, const char* name, const Tensor& x) {
   require_dense(op, name, x);
 }
 
+void require_vector(const char* op, const char* name, const Tensor& vector, const Shape& shape, DType dtype,
+                    Device device) {
+  require_dtype(op, name, vector, dtype);
+  require_shape(op, name, vector, shape);
+  require_device(op, name, vector, device);
+  require_contiguous(op, name, vector);
+}
+
 /// One number for each channel.
 void require_channels(const char* op, const char* name, const Tensor& parameter, const Tensor& x) {
-  require_dtype(op, name, parameter, statistics_dtype(x));
-  require_shape(op, name, parameter, Shape{x.size(1)});
-  require_device(op, name, parameter, x.device());
-  require_contiguous(op, name, parameter);
+  require_vector(op, name, parameter, Shape{x.size(1)}, statistics_dtype(x), x.device());
 }
 
 void require_optional_channels(const char* op, const char* name, const Tensor& parameter, const Tensor& x) {
@@ -45,6 +50,30 @@ void check_forward(const char* op, const Tensor& x, const Tensor& weight, const 
                "{}: momentum must be between 0 and 1, got {}", op, params.momentum);
 }
 
+/// The buffers that training moves, for x of these channels.
+void require_running(const char* op, const Tensor& running_mean, const Tensor& running_var,
+                     const Tensor& batches, const Shape& channels, DType dtype, Device device) {
+  DLCUDA_CHECK(running_mean.defined() == running_var.defined(), ArgumentError,
+               "{}: running_mean and running_var come together or not at all", op);
+  if (running_mean.defined()) {
+    require_vector(op, "running_mean", running_mean, channels, dtype, device);
+    require_vector(op, "running_var", running_var, channels, dtype, device);
+  }
+  if (!batches.defined()) return;
+  require_dtype(op, "batches", batches, DType::I64);
+  require_device(op, "batches", batches, device);
+  DLCUDA_CHECK(batches.numel() == 1, ShapeError, "{}: batches must have one element, got shape {}", op,
+               to_string(batches.shape()));
+}
+
+void bump_running(const Tensor& running_mean, const Tensor& running_var, const Tensor& batches, bool moved) {
+  if (batches.defined()) batches.bump_version();
+  if (running_mean.defined() && moved) {
+    running_mean.bump_version();
+    running_var.bump_version();
+  }
+}
+
 TensorView by_channel(const Tensor& x) { return x.defined() ? along_axis(x, 1) : TensorView{}; }
 
 BatchNormOutput outputs_of(const Tensor& x) {
@@ -66,33 +95,82 @@ void apply(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tens
 BatchNormOutput batch_norm_training(const Tensor& x, const Tensor& weight, const Tensor& bias,
                                     const Tensor& residual, const Tensor& running_mean,
                                     const Tensor& running_var, const BatchNormParams& params,
-                                    const Tensor& batches) {
+                                    const Tensor& batches, const ChannelTotals& totals) {
   const char* op = "batch_norm";
   check_forward(op, x, weight, bias, residual, params);
-  require_optional_channels(op, "running_mean", running_mean, x);
-  require_optional_channels(op, "running_var", running_var, x);
-  DLCUDA_CHECK(running_mean.defined() == running_var.defined(), ArgumentError,
-               "batch_norm: running_mean and running_var come together or not at all");
+  require_running(op, running_mean, running_var, batches, Shape{x.size(1)}, statistics_dtype(x), x.device());
   DLCUDA_CHECK(x.numel() == 0 || x.numel() > x.size(1), ShapeError,
                "batch_norm: in training a channel needs more than one value, got shape {}",
                to_string(x.shape()));
-  if (batches.defined()) {
-    require_dtype(op, "batches", batches, DType::I64);
-    require_device(op, "batches", batches, x.device());
-    DLCUDA_CHECK(batches.numel() == 1, ShapeError, "{}: batches must have one element, got shape {}", op,
-                 to_string(batches.shape()));
-  }
   BatchNormOutput out = outputs_of(x);
-  DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_statistics, by_channel(x), out.mean.raw(),
-                        out.inverse_std.raw(), optional_view(running_mean), optional_view(running_var),
-                        optional_view(batches), params);
-  if (batches.defined()) batches.bump_version();
-  if (running_mean.defined() && x.numel() > 0) {
-    running_mean.bump_version();
-    running_var.bump_version();
+  if (totals.defined() && x.numel() > 0) {
+    require_channels(op, "totals.sum", totals.sum, x);
+    require_channels(op, "totals.squares", totals.squares, x);
+    const TotalsViews views{.sum = totals.sum.raw(),
+                            .squares = totals.squares.raw(),
+                            .count = static_cast<double>(x.numel() / x.size(1)),
+                            .weight = {},
+                            .bias = {},
+                            .running_mean = optional_view(running_mean),
+                            .running_var = optional_view(running_var),
+                            .batches = optional_view(batches),
+                            .mean = out.mean.raw(),
+                            .inverse_std = out.inverse_std.raw(),
+                            .scale = {},
+                            .shift = {}};
+    DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_from_totals, views, params);
+  } else {
+    DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_statistics, by_channel(x), out.mean.raw(),
+                          out.inverse_std.raw(), optional_view(running_mean), optional_view(running_var),
+                          optional_view(batches), params);
   }
+  bump_running(running_mean, running_var, batches, x.numel() > 0);
   apply(x, weight, bias, residual, params.activation, out);
   return out;
+}
+
+KnownNorm batch_norm_known(const ChannelTotals& totals, std::int64_t count, DType x_dtype,
+                           const Tensor& weight, const Tensor& bias, const Tensor& running_mean,
+                           const Tensor& running_var, const BatchNormParams& params, const Tensor& batches) {
+  const char* op = "batch_norm_known";
+  const Tensor& sum = totals.sum;
+  DLCUDA_CHECK(is_floating_point(x_dtype), DTypeError, "{}: x_dtype must be floating-point, got {}", op,
+               to_string(x_dtype));
+  const DType dtype = x_dtype == DType::F64 ? DType::F64 : DType::F32;
+  require_defined(op, "totals.sum", sum);
+  DLCUDA_CHECK(sum.rank() == 1, ShapeError, "{}: totals.sum must be (C), got shape {}", op,
+               to_string(sum.shape()));
+  const Shape channels = sum.shape();
+  const Device device = sum.device();
+  require_vector(op, "totals.sum", sum, channels, dtype, device);
+  require_vector(op, "totals.squares", totals.squares, channels, dtype, device);
+  require_vector(op, "weight", weight, channels, dtype, device);
+  require_vector(op, "bias", bias, channels, dtype, device);
+  require_running(op, running_mean, running_var, batches, channels, dtype, device);
+  DLCUDA_CHECK(count > 1, ShapeError, "{}: in training a channel needs more than one value, got {}", op,
+               count);
+
+  KnownNorm norm{.mean = Tensor::empty(channels, dtype, device),
+                 .inverse_std = Tensor::empty(channels, dtype, device),
+                 .weight = weight,
+                 .bias = bias,
+                 .scale = Tensor::empty(channels, x_dtype, device),
+                 .shift = Tensor::empty(channels, x_dtype, device)};
+  const TotalsViews views{.sum = sum.raw(),
+                          .squares = totals.squares.raw(),
+                          .count = static_cast<double>(count),
+                          .weight = weight.raw(),
+                          .bias = bias.raw(),
+                          .running_mean = optional_view(running_mean),
+                          .running_var = optional_view(running_var),
+                          .batches = optional_view(batches),
+                          .mean = norm.mean.raw(),
+                          .inverse_std = norm.inverse_std.raw(),
+                          .scale = norm.scale.raw(),
+                          .shift = norm.shift.raw()};
+  DLCUDA_DISPATCH_LOOPS(device, batch_norm_from_totals, views, params);
+  bump_running(running_mean, running_var, batches, true);
+  return norm;
 }
 
 BatchNormOutput batch_norm_inference(const Tensor& x, const Tensor& weight, const Tensor& bias,

@@ -42,6 +42,11 @@ std::array<std::int64_t, 2> same(std::int64_t in, std::int64_t kernel, std::int6
   return {missing / 2, missing - missing / 2};
 }
 
+/// Nothing to sum over: outputs are constants, and no library is asked.
+bool is_empty(const Tensor& a, const Tensor& b) { return a.numel() == 0 || b.numel() == 0; }
+
+}  // namespace
+
 void require_image(const char* op, const char* name, const Tensor& x) {
   require_floating(op, name, x);
   require_rank(op, name, x, 4);
@@ -55,11 +60,6 @@ void require_weight(const char* op, const Tensor& weight, const char* like_name,
   DLCUDA_CHECK(weight.dtype() == like.dtype(), DTypeError, "{}: weight is {} and {} is {}; cast one", op,
                to_string(weight.dtype()), like_name, to_string(like.dtype()));
 }
-
-/// Nothing to sum over: outputs are constants, and no library is asked.
-bool is_empty(const Tensor& a, const Tensor& b) { return a.numel() == 0 || b.numel() == 0; }
-
-}  // namespace
 
 Conv2dParams same_padding(const Shape& x, const std::array<std::int64_t, 2>& kernel, Conv2dParams params) {
   DLCUDA_CHECK(x.rank() == 4, ShapeError, "same_padding: x must have 4 axes (N, C, H, W), got shape {}",

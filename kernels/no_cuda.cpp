@@ -8,6 +8,7 @@
 #include "dlcuda/kernels/boxes.h"
 #include "dlcuda/kernels/confusion.h"
 #include "dlcuda/kernels/conv2d_fused.h"
+#include "dlcuda/kernels/conv2d_norm.h"
 #include "dlcuda/kernels/conv_transpose2d.h"
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/cross_entropy.h"
@@ -56,6 +57,7 @@ void advance_counter(View, std::int64_t) { refuse("advance_counter"); }
 void batch_norm_statistics(View, View, View, View, View, View, const BatchNormParams&) {
   refuse("batch_norm");
 }
+void batch_norm_from_totals(const TotalsViews&, const BatchNormParams&) { refuse("batch_norm"); }
 void batch_norm_running(View, View, View, View, double) { refuse("batch_norm"); }
 void batch_norm_apply(View, View, View, View, View, View, View, const ActivationParams&) {
   refuse("batch_norm");
@@ -79,6 +81,18 @@ void conv2d_fused(View, View, View, View, View, const Conv2dParams&, const Activ
 }
 void conv2d_backward_data(View, View, View, const Conv2dParams&) { refuse("conv2d_backward_data"); }
 void conv2d_backward_weight(View, View, View, View, const Conv2dParams&) { refuse("conv2d_backward_weight"); }
+bool conv2d_absorbs_norms(const Shape&, const Shape&, const Shape&, DType, const Conv2dParams&, bool) {
+  return false;
+}
+void conv2d_norm_forward(View, const NormViews&, View, View, View, View, const Conv2dParams&) {
+  refuse("conv2d_norm");
+}
+void conv2d_norm_backward_weight(View, const NormViews&, View, View, const Conv2dParams&) {
+  refuse("conv2d_norm_backward_weight");
+}
+void conv2d_norm_backward_data(View, View, View, const NormViews&, View, View, View, const Conv2dParams&) {
+  refuse("conv2d_norm_backward_data");
+}
 void copy(View, View) { refuse("copy"); }
 void conv_transpose2d_forward(View, View, View, View, const ConvTranspose2dParams&) {
   refuse("conv_transpose2d");

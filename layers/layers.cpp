@@ -128,6 +128,12 @@ Tensor Conv2d::forward(const Tensor& x, const Tensor& residual,
   return functional::activation(residual.defined() ? functional::add(y, residual) : y, activation);
 }
 
+Tensor Conv2d::forward(const functional::PendingNorm& x, kernels::ChannelTotals& totals) {
+  auto out = functional::conv2d_with_totals(x, weight_, options_.params);
+  totals = std::move(out.totals);
+  return std::move(out.y);
+}
+
 void Conv2d::replace(const Tensor& weight, const Tensor& bias) {
   const auto check = [&](const char* what, const Tensor& value, const Shape& shape) {
     DLCUDA_CHECK(value.defined() && value.shape() == shape, ShapeError,

@@ -40,6 +40,11 @@ class Conv2d : public Module {
   Tensor operator()(const Tensor& x, const Tensor& residual, const functional::ActivationParams& activation) {
     return call([&] { return forward(x, residual, activation); });
   }
+  /// Without the bias, with the norm before it and the sums that the norm behind it asks for.
+  Tensor forward(const functional::PendingNorm& x, kernels::ChannelTotals& totals);
+  Tensor operator()(const functional::PendingNorm& x, kernels::ChannelTotals& totals) {
+    return call([&] { return forward(x, totals); });
+  }
   std::string describe() const override;
 
   const Conv2dOptions& options() const { return options_; }

@@ -70,6 +70,31 @@ void batch_norm_statistics(const TensorView& x, const TensorView& mean, const Te
   });
 }
 
+void channel_totals(const TensorView& x, const TensorView& sum, const TensorView& squares) {
+  visit_floating(x.dtype, [&]<typename T>() {
+    using C = compute_t<T>;
+    const T* from = x.as<const T>();
+    C *sums_to = sum.as<C>(), *squares_to = squares.as<C>();
+    sum_channels<C, 2>(
+        x, [](std::int64_t c) { return c; },
+        [=](std::int64_t i, std::int64_t, C(&terms)[2]) {
+          terms[0] = static_cast<C>(from[i]);
+          terms[1] = terms[0] * terms[0];
+        },
+        [=](std::int64_t c, const double(&sums)[2]) {
+          sums_to[c] = static_cast<C>(sums[0]);
+          squares_to[c] = static_cast<C>(sums[1]);
+        });
+  });
+}
+
+void batch_norm_from_totals(const TotalsViews& views, const BatchNormParams& params) {
+  visit_floating(views.scale.data ? views.scale.dtype : views.sum.dtype, [&]<typename T>() {
+    const functors::NormFromTotals<T, compute_t<T>> channel(views, params);
+    for (std::int64_t c = 0; c < views.sum.shape[0]; ++c) channel(c);
+  });
+}
+
 void batch_norm_running(const TensorView& running_mean, const TensorView& running_var, const TensorView& mean,
                         const TensorView& inverse_std, double epsilon) {
   visit_floating(mean.dtype, [&]<typename T>() {

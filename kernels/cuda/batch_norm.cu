@@ -3,6 +3,7 @@
 //
 //   statistics  mean[c] = mean of x over the channel; inverse_std[c] = 1 / sqrt(biased variance + epsilon)
 //               running += momentum * (batch - running), the variance unbiased; batches += 1
+//               from the sums of x and x^2 instead, if a convolution has them (kernels/conv2d_norm.h)
 //   apply       y = f((x - mean) * inverse_std * weight + bias + residual)
 //   parameters  g = dy * f'(y);  dbias = sum g;  dweight = sum g * (x - mean) * inverse_std
 //   data        dx = inverse_std * weight * (g - dbias / n - (x - mean) * inverse_std * dweight / n)
@@ -73,6 +74,11 @@ __global__ void running_kernel(const float* running_mean, const float* running_v
     mean[c] = running_mean != nullptr ? running_mean[c] : 0.0f;
     inverse_std[c] = 1.0f / functors::sqrt((running_var != nullptr ? running_var[c] : 1.0f) + epsilon);
   }
+}
+
+template <typename T>
+__global__ void from_totals_kernel(functors::NormFromTotals<T, float> channel, std::int64_t channels) {
+  for (std::int64_t c = global_thread(); c < channels; c += global_threads()) channel(c);
 }
 
 struct FinishParameters {
@@ -214,6 +220,15 @@ void batch_norm_statistics(const TensorView& x, const TensorView& mean, const Te
                             static_cast<float>(params.epsilon), static_cast<float>(params.momentum),
                             mean.as<float>(), inverse_std.as<float>(), running_mean.as<float>(),
                             running_var.as<float>(), batches.as<std::int64_t>()});
+  });
+}
+
+void batch_norm_from_totals(const TotalsViews& views, const BatchNormParams& params) {
+  const char* name = "batch_norm_from_totals";
+  const std::int64_t channels = views.sum.shape[0];
+  visit_float(name, views.scale.data ? views.scale.dtype : views.sum.dtype, [&]<typename T>() {
+    launch(name, from_totals_kernel<T>, grid_for(channels, kBlock), kBlock, 0, this_stream(),
+           functors::NormFromTotals<T, float>(views, params), channels);
   });
 }
 

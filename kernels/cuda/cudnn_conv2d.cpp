@@ -4,6 +4,8 @@
 //   backward data    dx = dgrad(dy, w)
 //   backward weight  dw = wgrad(dy, x)
 //
+// and the same with what a batch norm around the convolution does (kernels/conv2d_norm.h).
+//
 // f32 (TF32 where kernels/precision.h allows it), f16 and bf16 with f32 arithmetic; x, y and weights in
 // either format, all in the same. Outputs are overwritten.
 //
@@ -41,8 +43,28 @@ using Pass = ConvolutionPass;
 /// The tensors of a call; the weight (or its gradient) in the problem's format.
 struct Operands {
   TensorView x, weight, bias, y;
+  NormViews norm{};                               // between x and the convolution
+  TensorView sum{}, squares{};                    // of y
+  TensorView dx{}, dnorm_weight{}, dnorm_bias{};  // x's gradient through the norm's ReLU
 
-  ConvolutionPointers pointers() const { return {x.data, weight.data, bias.data, y.data}; }
+  ConvolutionPointers pointers() const {
+    return {.x = x.data,
+            .weight = weight.data,
+            .bias = bias.data,
+            .y = y.data,
+            .scale = norm.scale.data,
+            .shift = norm.shift.data,
+            .sum = sum.data,
+            .squares = squares.data,
+            .mean = norm.mean.data,
+            .inverse_std = norm.inverse_std.data,
+            .norm_weight = norm.weight.data,
+            .norm_bias = norm.bias.data,
+            .dx = dx.data,
+            .dnorm_weight = dnorm_weight.data,
+            .dnorm_bias = dnorm_bias.data,
+            .unused = nullptr};
+  }
 };
 
 Shape shape_of(const TensorView& view) { return Shape(std::span(view.shape, std::size_t(view.rank))); }
@@ -62,7 +84,8 @@ bool is_product(const ConvolutionProblem& problem) {
   const bool one_pixel = problem.weight[2] == 1 && problem.weight[3] == 1;
   const bool as_they_are =
       stride == std::array<std::int64_t, 2>{1, 1} && padding == std::array<std::int64_t, 4>{} && groups == 1;
-  return one_pixel && as_they_are && problem.format == MemoryFormat::ChannelsLast;
+  return one_pixel && as_they_are && problem.format == MemoryFormat::ChannelsLast && !problem.x_norm &&
+         !problem.y_totals;
 }
 
 void multiply(Pass pass, const Operands& o) {
@@ -100,15 +123,19 @@ class Way {
       multiply(pass_, o);
       return true;
     }
-    Tensor workspace;
+    Tensor workspace, unused;
     const std::int64_t bytes = graph_->workspace_bytes(engine_);
     if (bytes > 0) workspace = Tensor::empty({bytes}, DType::U8, device);
+    ConvolutionPointers pointers = o.pointers();
+    if (pointers.dnorm_weight != nullptr) {
+      unused = Tensor::empty({3, o.x.shape[1]}, DType::F32, device);
+      pointers.unused = unused.data();
+    }
     {
       // cuDNN does not promise that one plan may be executed by two threads at once; enqueuing takes
       // microseconds.
       const std::lock_guard lock(executing_);
-      if (!graph_->execute(engine_, handle, o.pointers(), bytes > 0 ? workspace.data() : nullptr))
-        return false;
+      if (!graph_->execute(engine_, handle, pointers, bytes > 0 ? workspace.data() : nullptr)) return false;
     }
     if (o.bias.data != nullptr && !adds_bias_) bias_add(o.y, o.bias, o.y);
     return true;
@@ -126,9 +153,10 @@ using Ways = std::vector<std::shared_ptr<Way>>;
 /// All ways, best first as far as cuDNN's heuristics know; the matrix product comes last, since they do not
 /// know it. None of them is built yet.
 Ways ways_of(const ConvolutionProblem& problem, cudnnHandle_t handle) {
+  const Planner planner{.handle = handle};
   Ways ways;
   const auto add = [&](bool with_bias) {
-    const auto graph = std::make_shared<ConvolutionGraph>(problem, with_bias, handle);
+    const auto graph = std::make_shared<ConvolutionGraph>(problem, with_bias, planner);
     for (std::size_t i = 0; i < graph->engines().size(); ++i) {
       const auto& all = graph->engines();
       if (std::find(all.begin(), all.begin() + std::ptrdiff_t(i), all[i]) !=
@@ -305,45 +333,117 @@ std::shared_ptr<const Way> find_way(const ConvolutionProblem& problem, const Ope
   return ways.emplace(std::move(key), std::move(way)).first->second;
 }
 
-void run(Pass pass, const TensorView& x, const TensorView& weight, const TensorView& bias,
-         const TensorView& y, const Conv2dParams& params) {
-  const Device device = this_device();
-  const bool channels_last = is_channels_last(x) || is_channels_last(y);
-  const ConvolutionProblem problem{pass,
-                                   shape_of(x),
-                                   shape_of(weight),
-                                   shape_of(y),
-                                   channels_last ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous,
-                                   x.dtype,
-                                   params,
-                                   bias.data != nullptr,
-                                   allow_tf32(),
-                                   deterministic(),
-                                   device};
-  // dlopen, then the handle: a missing library is reported before anything is allocated.
-  const cudnnHandle_t handle = cudnn_handle(device, this_stream());
+ConvolutionProblem problem_of(Pass pass, const Operands& o, const Conv2dParams& params) {
+  const bool channels_last = is_channels_last(o.x) || is_channels_last(o.y);
+  return {.pass = pass,
+          .x = shape_of(o.x),
+          .weight = shape_of(o.weight),
+          .y = shape_of(o.y),
+          .format = channels_last ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous,
+          .dtype = o.x.dtype,
+          .params = params,
+          .bias = o.bias.data != nullptr,
+          .x_norm = o.norm.mean.data != nullptr,
+          .y_totals = o.sum.data != nullptr,
+          .tf32 = allow_tf32(),
+          .deterministic = deterministic(),
+          .device = this_device()};
+}
 
-  const Operands operands{x, weight, bias, y};
+void run(Pass pass, const Operands& operands, const Conv2dParams& params) {
+  const ConvolutionProblem problem = problem_of(pass, operands, params);
+  // dlopen, then the handle: a missing library is reported before anything is allocated.
+  const cudnnHandle_t handle = cudnn_handle(problem.device, this_stream());
   const auto way = find_way(problem, operands, handle);
-  DLCUDA_CHECK(way->run(operands, handle, device), DeviceError, "{} failed in cuDNN {}: {}",
+  DLCUDA_CHECK(way->run(operands, handle, problem.device), DeviceError, "{} failed in cuDNN {}: {}",
                problem.describe(), cudnn_frontend::detail::get_backend_version_string(), way->why());
+}
+
+/// Whether cuDNN has an engine.
+bool can_run(const ConvolutionProblem& problem, cudnnHandle_t handle) {
+  static auto& mutex = *new std::mutex;
+  static auto& known = *new std::map<std::vector<std::int64_t>, bool>;
+  const std::lock_guard lock(mutex);
+  const auto [entry, is_new] = known.try_emplace(problem.key(), false);
+  if (is_new) {
+    try {
+      entry->second = first_way(ways_of(problem, handle)) != nullptr;
+    } catch (const DeviceError&) {
+      // Planning it says no.
+    }
+  }
+  return entry->second;
 }
 
 }  // namespace
 
 void cudnn_conv2d_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,
                           const TensorView& y, const Conv2dParams& params) {
-  run(Pass::Forward, x, weight, bias, y, params);
+  run(Pass::Forward, {.x = x, .weight = weight, .bias = bias, .y = y}, params);
 }
 
 void cudnn_conv2d_backward_data(const TensorView& dy, const TensorView& weight, const TensorView& dx,
                                 const Conv2dParams& params) {
-  run(Pass::BackwardData, dx, weight, {}, dy, params);
+  run(Pass::BackwardData, {.x = dx, .weight = weight, .bias = {}, .y = dy}, params);
 }
 
 void cudnn_conv2d_backward_weight(const TensorView& x, const TensorView& dy, const TensorView& dw,
                                   const Conv2dParams& params) {
-  run(Pass::BackwardWeight, x, dw, {}, dy, params);
+  run(Pass::BackwardWeight, {.x = x, .weight = dw, .bias = {}, .y = dy}, params);
+}
+
+bool cudnn_conv2d_absorbs_norms(const Shape& x, const Shape& weight, const Shape& y, DType dtype,
+                                const Conv2dParams& params, bool x_norm) {
+  ConvolutionProblem problem{.pass = Pass::Forward,
+                             .x = x,
+                             .weight = weight,
+                             .y = y,
+                             .format = MemoryFormat::ChannelsLast,
+                             .dtype = dtype,
+                             .params = params,
+                             .bias = false,
+                             .x_norm = x_norm,
+                             .y_totals = true,
+                             .tf32 = allow_tf32(),
+                             .deterministic = deterministic(),
+                             .device = this_device()};
+  const cudnnHandle_t handle = cudnn_handle(problem.device, this_stream());
+  if (!can_run(problem, handle)) return false;
+  if (!x_norm) return true;
+  problem.y_totals = false;
+  for (const Pass pass : {Pass::BackwardData, Pass::BackwardWeight}) {
+    problem.pass = pass;
+    if (!can_run(problem, handle)) return false;
+  }
+  return true;
+}
+
+void cudnn_conv2d_norm_forward(const TensorView& x, const NormViews& norm, const TensorView& weight,
+                               const TensorView& y, const TensorView& sum, const TensorView& squares,
+                               const Conv2dParams& params) {
+  run(Pass::Forward,
+      {.x = x, .weight = weight, .bias = {}, .y = y, .norm = norm, .sum = sum, .squares = squares}, params);
+}
+
+void cudnn_conv2d_norm_backward_weight(const TensorView& x, const NormViews& norm, const TensorView& dy,
+                                       const TensorView& dw, const Conv2dParams& params) {
+  run(Pass::BackwardWeight, {.x = x, .weight = dw, .bias = {}, .y = dy, .norm = norm}, params);
+}
+
+void cudnn_conv2d_norm_backward_data(const TensorView& dy, const TensorView& weight, const TensorView& x,
+                                     const NormViews& norm, const TensorView& dx,
+                                     const TensorView& dnorm_weight, const TensorView& dnorm_bias,
+                                     const Conv2dParams& params) {
+  run(Pass::BackwardData,
+      {.x = x,
+       .weight = weight,
+       .bias = {},
+       .y = dy,
+       .norm = norm,
+       .dx = dx,
+       .dnorm_weight = dnorm_weight,
+       .dnorm_bias = dnorm_bias},
+      params);
 }
 
 }  // namespace dlcuda::kernels::cuda

@@ -14,7 +14,11 @@ using autograd::BackwardContext;
 using autograd::record;
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params) {
-  Tensor y = kernels::conv2d_forward(x, weight, bias, params);
+  return record_conv2d(kernels::conv2d_forward(x, weight, bias, params), x, weight, bias, params);
+}
+
+Tensor record_conv2d(Tensor y, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                     const Conv2dParams& params) {
   if (!any_requires_grad({x, weight, bias})) return y;
   const MemoryFormat format = y.format();
   return record(

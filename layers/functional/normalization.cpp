@@ -12,12 +12,12 @@ using autograd::record;
 using autograd::Saved;
 
 Tensor batch_norm_add(const Tensor& x, const Tensor& residual, const BatchNormTensors& tensors, bool training,
-                      const BatchNormParams& params) {
+                      const BatchNormParams& params, const kernels::ChannelTotals& totals) {
   const auto& [weight, bias, running_mean, running_var, batches] = tensors;
   const bool batch = training || !running_mean.defined();
   const auto [y, mean, inverse_std] =
       batch ? kernels::batch_norm_training(x, weight, bias, residual, running_mean, running_var, params,
-                                           batches)
+                                           batches, totals)
             : kernels::batch_norm_inference(x, weight, bias, residual, running_mean, running_var, params);
   if (!any_requires_grad({x, weight, bias, residual})) return y;
   const bool has_activation = params.activation.kind != kernels::Activation::Identity;

@@ -2,6 +2,8 @@
 // the bias, rounded once.
 #include "dlcuda/kernels/cuda/cudnn_conv2d.h"
 
+#include <algorithm>
+
 #include "dlcuda/kernels/cuda/dtype.cuh"
 #include "dlcuda/tests/hostcuda/naive.h"
 
@@ -53,7 +55,83 @@ void add_bias(const TensorView& bias, const TensorView& y, Sums& sums) {
   }
 }
 
+/// relu(norm(x)) at a place of x, rounded as cuDNN hands it to its tensor cores.
+template <typename T>
+double normed(const TensorView& x, const NormViews& norm, std::int64_t place) {
+  const std::int64_t c = place / x.strides[1] % x.shape[1];
+  const T product = T(static_cast<float>(load<T>(x, place) * load<T>(norm.scale, c)));
+  const T sum =
+      T(static_cast<float>(static_cast<double>(static_cast<float>(product)) + load<T>(norm.shift, c)));
+  return std::max(0.0, static_cast<double>(static_cast<float>(sum)));
+}
+
 }  // namespace
+
+bool cudnn_conv2d_absorbs_norms(const Shape&, const Shape&, const Shape&, DType, const Conv2dParams&, bool) {
+  return true;
+}
+
+void cudnn_conv2d_norm_forward(const TensorView& x, const NormViews& norm, const TensorView& weight,
+                               const TensorView& y, const TensorView& sum, const TensorView& squares,
+                               const Conv2dParams& params) {
+  hostcuda::on_current_stream("conv2d_norm_forward", [=] {
+    visit_float("conv2d_norm_forward", x.dtype, [&]<typename T>() {
+      Sums sums(y);
+      for_each_product(x, weight, y, params, [&](std::int64_t in, std::int64_t tap, std::int64_t out) {
+        const double value = norm.mean.data != nullptr ? normed<T>(x, norm, in) : load<T>(x, in);
+        sums[out] += value * load<T>(weight, tap);
+      });
+      sums.store<T>();
+      Sums total(sum), square(squares);
+      for (std::int64_t place = 0; place < y.numel(); ++place) {
+        const std::int64_t c = place / y.strides[1] % y.shape[1];
+        const double value = load<T>(y, place);
+        total[c] += value;
+        square[c] += value * value;
+      }
+      total.store<float>();
+      square.store<float>();
+    });
+  });
+}
+
+void cudnn_conv2d_norm_backward_weight(const TensorView& x, const NormViews& norm, const TensorView& dy,
+                                       const TensorView& dw, const Conv2dParams& params) {
+  hostcuda::on_current_stream("conv2d_norm_backward_weight", [=] {
+    visit_float("conv2d_norm_backward_weight", x.dtype, [&]<typename T>() {
+      Sums sums(dw);
+      for_each_product(x, dw, dy, params, [&](std::int64_t in, std::int64_t tap, std::int64_t out) {
+        sums[tap] += normed<T>(x, norm, in) * load<T>(dy, out);
+      });
+      sums.store<T>();
+    });
+  });
+}
+
+void cudnn_conv2d_norm_backward_data(const TensorView& dy, const TensorView& weight, const TensorView& x,
+                                     const NormViews& norm, const TensorView& dx,
+                                     const TensorView& dnorm_weight, const TensorView& dnorm_bias,
+                                     const Conv2dParams& params) {
+  hostcuda::on_current_stream("conv2d_norm_backward_data", [=] {
+    visit_float("conv2d_norm_backward_data", x.dtype, [&]<typename T>() {
+      Sums sums(dx), by_weight(dnorm_weight), by_bias(dnorm_bias);
+      for_each_product(dx, weight, dy, params, [&](std::int64_t in, std::int64_t tap, std::int64_t out) {
+        sums[in] += load<T>(dy, out) * load<T>(weight, tap);
+      });
+      for (std::int64_t place = 0; place < x.numel(); ++place) {
+        const std::int64_t c = place / x.strides[1] % x.shape[1];
+        const double value =
+            (load<T>(x, place) - load<float>(norm.mean, c)) * load<float>(norm.inverse_std, c);
+        if (value * load<float>(norm.weight, c) + load<float>(norm.bias, c) <= 0) sums[place] = 0;
+        by_weight[c] += sums[place] * value;
+        by_bias[c] += sums[place];
+      }
+      sums.store<T>();
+      by_weight.store<float>();
+      by_bias.store<float>();
+    });
+  });
+}
 
 void cudnn_conv2d_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,
                           const TensorView& y, const Conv2dParams& params) {
