@@ -85,6 +85,14 @@ struct TotalsViews {
   TensorView weight, bias;                        // needed for scale and shift only
   TensorView running_mean, running_var, batches;  // moved
   TensorView mean, inverse_std, scale, shift;     // written
+
+  template <typename Visit>
+  void for_each_view(const Visit& visit) const {
+    for (const TensorView* view : {&sum, &squares, &weight, &bias, &running_mean, &running_var, &batches,
+                                   &mean, &inverse_std, &scale, &shift}) {
+      visit(*view);
+    }
+  }
 };
 
 // x, residual, y and their gradients as (outer, C, inner) in the order of memory. A null pointer: left out.

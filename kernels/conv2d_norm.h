@@ -49,6 +49,11 @@ BatchNormGradients conv2d_norm_backward_data(const Tensor& dy, const Tensor& wei
 /// A KnownNorm for the backends.
 struct NormViews {
   TensorView mean, inverse_std, weight, bias, scale, shift;
+
+  template <typename Visit>
+  void for_each_view(const Visit& visit) const {
+    for (const TensorView* view : {&mean, &inverse_std, &weight, &bias, &scale, &shift}) visit(*view);
+  }
 };
 
 // norm.mean.data null: none. dx: the gradient by norm(x), through the ReLU.
