@@ -28,7 +28,7 @@ const std::vector<Case> kCases{
     {{2, 8, 9, 8}, {8, 8, 3, 3}, {.stride = {2, 2}, .padding = {1, 1, 1, 1}}},
     {{2, 16, 5, 6}, {24, 16, 1, 1}, {.stride = {2, 2}}},
     {{1, 3, 4, 33}, {5, 3, 2, 3}, {.padding = {0, 1, 1, 2}, .dilation = {2, 1}}},
-    {{3, 2, 3, 2}, {3, 2, 1, 1}, {}},
+    {{3, 7, 3, 2}, {3, 7, 1, 1}, {}},
 };
 
 /// What a norm has: weight, bias and running statistics of `channels`, in f64.
