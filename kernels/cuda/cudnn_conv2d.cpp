@@ -1,18 +1,18 @@
 // 2-D convolution by cuDNN's graph API.
 //
-//   forward          y  = conv(x, w) + bias
+//   forward          y  = f(conv(x, w) + bias)
 //   backward data    dx = dgrad(dy, w)
 //   backward weight  dw = wgrad(dy, x)
 //
 // f32 (TF32 where kernels/precision.h allows it), f16 and bf16 with f32 arithmetic; x, y and weights in
 // either format, all in the same. Outputs are overwritten.
 //
-// There are several ways to compute each: cuDNN's engines, with the bias in the same pass or in one of its
-// own (kernels/cuda/bias.cu), and for one-pixel kernels of channels-last tensors, which are a matrix product,
-// also cuBLASLt. Which is the fastest differs from GPU to GPU and from size to size, for the matrix product,
-// too: it is measured, once for each problem, and kept in a file (kernels/plan_cache.h). Where nothing may be
-// measured (deterministic mode, capture) the way that ranks first is taken: cuDNN's own order, the bias in
-// the same pass if possible.
+// There are several ways to compute each: cuDNN's engines, with bias and activation in the same pass or in
+// one of their own (kernels/conv2d_epilogue.h), and for one-pixel kernels of channels-last tensors, which are
+// a matrix product, also cuBLASLt. Which is the fastest differs from GPU to GPU and from size to size, for
+// the matrix product, too: it is measured, once for each problem, and kept in a file (kernels/plan_cache.h).
+// Where nothing may be measured (deterministic mode, capture) the way that ranks first is taken: cuDNN's own
+// order, bias and activation in the same pass if possible.
 //
 #include "dlcuda/kernels/cuda/cudnn_conv2d.h"
 
@@ -25,7 +25,8 @@
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/cuda/runtime.h"
 #include "dlcuda/core/determinism.h"
-#include "dlcuda/kernels/bias.h"
+#include "dlcuda/kernels/batch_norm.h"
+#include "dlcuda/kernels/conv2d_epilogue.h"
 #include "dlcuda/kernels/cuda/cudnn_conv2d_graph.h"
 #include "dlcuda/kernels/cuda/format.h"
 #include "dlcuda/kernels/cuda/stream.h"
@@ -77,17 +78,22 @@ void multiply(Pass pass, const Operands& o) {
   }
 }
 
-/// A way to compute a problem. Without a graph: a matrix product.
+/// A way to compute a problem. Without a graph: a matrix product, which adds the bias itself.
 class Way {
  public:
-  Way(const ConvolutionProblem& problem, std::shared_ptr<ConvolutionGraph> graph, bool adds_bias,
+  Way(const ConvolutionProblem& problem, std::shared_ptr<ConvolutionGraph> graph, bool fused,
       std::int64_t engine)
-      : pass_(problem.pass), graph_(std::move(graph)), adds_bias_(adds_bias), engine_(engine) {}
+      : pass_(problem.pass),
+        graph_(std::move(graph)),
+        adds_bias_(fused || !graph_),
+        rest_(fused ? ActivationParams{.kind = Activation::Identity} : problem.activation),
+        fused_(fused),
+        engine_(engine) {}
 
   /// As it stands in the file.
   std::string name() const {
     if (!graph_) return "product";
-    return (adds_bias_ ? "with bias " : "plain ") + graph_->engines()[std::size_t(engine_)];
+    return (fused_ ? "fused " : "plain ") + graph_->engines()[std::size_t(engine_)];
   }
   /// Whether cuDNN's heuristics know it.
   bool ranked() const { return graph_ != nullptr; }
@@ -98,6 +104,7 @@ class Way {
   bool run(const Operands& o, cudnnHandle_t handle, Device device) const {
     if (!graph_) {
       multiply(pass_, o);
+      finish(o);
       return true;
     }
     Tensor workspace;
@@ -110,14 +117,23 @@ class Way {
       if (!graph_->execute(engine_, handle, o.pointers(), bytes > 0 ? workspace.data() : nullptr))
         return false;
     }
-    if (o.bias.data != nullptr && !adds_bias_) bias_add(o.y, o.bias, o.y);
+    finish(o);
     return true;
   }
 
  private:
+  /// What the library did not do.
+  void finish(const Operands& o) const {
+    const bool bias = o.bias.data != nullptr && !adds_bias_;
+    if (!bias && rest_.kind == Activation::Identity) return;
+    conv2d_epilogue(bias ? o.bias : TensorView{}, {}, o.y, rest_, batch_norm_apply, activation_forward);
+  }
+
   Pass pass_;
   std::shared_ptr<ConvolutionGraph> graph_;
   bool adds_bias_;
+  ActivationParams rest_;  ///< the activation, where the graph has none
+  bool fused_;
   std::int64_t engine_;
   mutable std::mutex executing_;
 };
@@ -127,26 +143,26 @@ using Ways = std::vector<std::shared_ptr<Way>>;
 /// know it. None of them is built yet.
 Ways ways_of(const ConvolutionProblem& problem, cudnnHandle_t handle) {
   Ways ways;
-  const auto add = [&](bool with_bias) {
-    const auto graph = std::make_shared<ConvolutionGraph>(problem, with_bias, handle);
+  const auto add = [&](bool fused) {
+    const auto graph = std::make_shared<ConvolutionGraph>(problem, fused, handle);
     for (std::size_t i = 0; i < graph->engines().size(); ++i) {
       const auto& all = graph->engines();
       if (std::find(all.begin(), all.begin() + std::ptrdiff_t(i), all[i]) !=
           all.begin() + std::ptrdiff_t(i)) {
         continue;  // offered twice
       }
-      ways.push_back(std::make_shared<Way>(problem, graph, with_bias, std::int64_t(i)));
+      ways.push_back(std::make_shared<Way>(problem, graph, fused, std::int64_t(i)));
     }
   };
-  if (problem.bias) {
+  if (problem.has_epilogue() && problem.fuses_epilogue()) {
     try {
       add(true);
     } catch (const DeviceError&) {
-      // No engine adds the bias as well: it gets a pass of its own.
+      // No engine does that as well: it gets a pass of its own.
     }
   }
   add(false);
-  if (is_product(problem)) ways.push_back(std::make_shared<Way>(problem, nullptr, true, 0));
+  if (is_product(problem)) ways.push_back(std::make_shared<Way>(problem, nullptr, false, 0));
   return ways;
 }
 
@@ -306,7 +322,8 @@ std::shared_ptr<const Way> find_way(const ConvolutionProblem& problem, const Ope
 }
 
 void run(Pass pass, const TensorView& x, const TensorView& weight, const TensorView& bias,
-         const TensorView& y, const Conv2dParams& params) {
+         const TensorView& y, const Conv2dParams& params,
+         const ActivationParams& activation = {.kind = Activation::Identity}) {
   const Device device = this_device();
   const bool channels_last = is_channels_last(x) || is_channels_last(y);
   const ConvolutionProblem problem{pass,
@@ -317,6 +334,7 @@ void run(Pass pass, const TensorView& x, const TensorView& weight, const TensorV
                                    x.dtype,
                                    params,
                                    bias.data != nullptr,
+                                   activation,
                                    allow_tf32(),
                                    deterministic(),
                                    device};
@@ -332,8 +350,9 @@ void run(Pass pass, const TensorView& x, const TensorView& weight, const TensorV
 }  // namespace
 
 void cudnn_conv2d_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,
-                          const TensorView& y, const Conv2dParams& params) {
-  run(Pass::Forward, x, weight, bias, y, params);
+                          const TensorView& y, const Conv2dParams& params,
+                          const ActivationParams& activation) {
+  run(Pass::Forward, x, weight, bias, y, params, activation);
 }
 
 void cudnn_conv2d_backward_data(const TensorView& dy, const TensorView& weight, const TensorView& dx,

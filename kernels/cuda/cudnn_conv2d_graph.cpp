@@ -1,5 +1,7 @@
 #include "dlcuda/kernels/cuda/cudnn_conv2d_graph.h"
 
+#include <bit>
+#include <optional>
 #include <unordered_map>
 
 #include "dlcuda/core/check.h"
@@ -36,7 +38,26 @@ Attributes convolution_attributes(const Conv2dParams& params) {
       .set_dilation({params.dilation[0], params.dilation[1]});
 }
 
-void describe(fe::graph::Graph& graph, const ConvolutionProblem& problem, bool with_bias) {
+/// How a graph says it; undefined for activations that it cannot say.
+std::optional<fe::graph::Pointwise_attributes> pointwise_of(const ActivationParams& activation) {
+  fe::graph::Pointwise_attributes attributes;
+  switch (activation.kind) {
+    case Activation::Relu:
+      return attributes.set_mode(fe::PointwiseMode_t::RELU_FWD);
+    case Activation::Relu6:
+      return attributes.set_mode(fe::PointwiseMode_t::RELU_FWD).set_relu_upper_clip(6.0f);
+    case Activation::LeakyRelu:
+      return attributes.set_mode(fe::PointwiseMode_t::RELU_FWD).set_relu_lower_clip_slope(activation.slope);
+    case Activation::Tanh:
+      return attributes.set_mode(fe::PointwiseMode_t::TANH_FWD);
+    case Activation::Sigmoid:
+      return attributes.set_mode(fe::PointwiseMode_t::SIGMOID_FWD);
+    default:
+      return std::nullopt;
+  }
+}
+
+void describe(fe::graph::Graph& graph, const ConvolutionProblem& problem, bool with_epilogue) {
   const auto layout = [&](fe::graph::Tensor_attributes& tensor, const Shape& shape, Uid uid) {
     const Strides strides = dense_strides(shape, problem.format);
     const auto extents = shape.extents();
@@ -60,9 +81,12 @@ void describe(fe::graph::Graph& graph, const ConvolutionProblem& problem, bool w
     case ConvolutionPass::Forward: {
       auto y = graph.conv_fprop(input(problem.x, kX), input(problem.weight, kWeight),
                                 convolution_attributes<fe::graph::Conv_fprop_attributes>(params));
-      if (with_bias) {
+      if (with_epilogue && problem.bias) {
         y = graph.pointwise(y, input(Shape{1, problem.y[1], 1, 1}, kBias),
                             fe::graph::Pointwise_attributes().set_mode(fe::PointwiseMode_t::ADD));
+      }
+      if (const auto activation = pointwise_of(problem.activation); with_epilogue && activation) {
+        y = graph.pointwise(y, *activation);
       }
       output(y, problem.y, kY);
       break;
@@ -100,11 +124,19 @@ const char* ConvolutionProblem::name() const {
   return kNames[static_cast<int>(pass)];
 }
 
+bool ConvolutionProblem::fuses_epilogue() const {
+  return activation.kind == Activation::Identity || pointwise_of(activation).has_value();
+}
+
 std::string ConvolutionProblem::describe() const {
-  return fmt::format("{} x {} weight {} y {} {} {} stride {} padding {} dilation {} groups {}{}{}", name(),
+  return fmt::format("{} x {} weight {} y {} {} {} stride {} padding {} dilation {} groups {}{}{}{}", name(),
                      to_string(x), to_string(weight), to_string(y), to_string(dtype), to_string(format),
                      fmt::join(params.stride, "x"), fmt::join(params.padding, " "),
                      fmt::join(params.dilation, "x"), params.groups, bias ? " bias" : "",
+                     activation.kind == Activation::Identity
+                         ? ""
+                         : fmt::format(" activation {} {}", static_cast<int>(activation.kind),
+                                       activation.kind == Activation::LeakyRelu ? activation.slope : 0.0f),
                      dtype == DType::F32 && tf32 ? " TF32" : "");
 }
 
@@ -113,6 +145,8 @@ std::vector<std::int64_t> ConvolutionProblem::key() const {
                                    static_cast<std::int64_t>(format),
                                    static_cast<std::int64_t>(dtype),
                                    bias,
+                                   static_cast<std::int64_t>(activation.kind),
+                                   std::bit_cast<std::int32_t>(activation.slope),
                                    tf32,
                                    deterministic,
                                    device.index,
@@ -125,8 +159,9 @@ std::vector<std::int64_t> ConvolutionProblem::key() const {
   return result;
 }
 
-ConvolutionGraph::ConvolutionGraph(const ConvolutionProblem& problem, bool with_bias, cudnnHandle_t handle)
-    : with_bias_(with_bias) {
+ConvolutionGraph::ConvolutionGraph(const ConvolutionProblem& problem, bool with_epilogue,
+                                   cudnnHandle_t handle)
+    : with_bias_(with_epilogue && problem.bias) {
   graph_.set_io_data_type(cudnn_type(problem))
       .set_intermediate_data_type(fe::DataType_t::FLOAT)
       .set_compute_data_type(fe::DataType_t::FLOAT);
@@ -135,7 +170,7 @@ ConvolutionGraph::ConvolutionGraph(const ConvolutionProblem& problem, bool with_
   DLCUDA_CUDA_CHECK(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, problem.device.index));
   DLCUDA_CUDA_CHECK(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, problem.device.index));
   graph_.set_sm_version(10 * major + minor);
-  kernels::cuda::describe(graph_, problem, with_bias);
+  kernels::cuda::describe(graph_, problem, with_epilogue);
 
   const std::string doing = "planning " + problem.describe();
   check_cudnn(graph_.validate(), doing.c_str());

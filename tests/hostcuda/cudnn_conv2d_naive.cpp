@@ -1,8 +1,9 @@
 // Stands in for kernels/cuda/cudnn_conv2d.cpp on the host shim: plain loops over strides, summed in f64 with
-// the bias, rounded once.
+// the bias, and rounded once, after the activation.
 #include "dlcuda/kernels/cuda/cudnn_conv2d.h"
 
 #include "dlcuda/kernels/cuda/dtype.cuh"
+#include "dlcuda/kernels/functors/activation.h"
 #include "dlcuda/tests/hostcuda/naive.h"
 
 namespace dlcuda::kernels::cuda {
@@ -56,13 +57,17 @@ void add_bias(const TensorView& bias, const TensorView& y, Sums& sums) {
 }  // namespace
 
 void cudnn_conv2d_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,
-                          const TensorView& y, const Conv2dParams& params) {
+                          const TensorView& y, const Conv2dParams& params,
+                          const ActivationParams& activation) {
   hostcuda::on_current_stream("conv2d_forward", [=] {
     visit_float("conv2d_forward", x.dtype, [&]<typename T>() {
       Sums sums(y);
       if (bias.data != nullptr) add_bias<T>(bias, y, sums);
       for_each_product(x, weight, y, params, [&](std::int64_t in, std::int64_t tap, std::int64_t out) {
         sums[out] += load<T>(x, in) * load<T>(weight, tap);
+      });
+      functors::visit_activation<double>(activation, [&](auto f) {
+        for (std::int64_t place = 0; place < y.numel(); ++place) sums[place] = f.forward(sums[place]);
       });
       sums.store<T>();
     });
