@@ -1,6 +1,7 @@
 #include "dlcuda/kernels/batch_norm.h"
 
 #include "dlcuda/kernels/axis_layout.h"
+#include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/dispatch.h"
 
 namespace dlcuda::kernels {
@@ -187,28 +188,48 @@ BatchNormOutput batch_norm_inference(const Tensor& x, const Tensor& weight, cons
   return out;
 }
 
-BatchNormGradients batch_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& y,
-                                       const Tensor& weight, const Tensor& mean, const Tensor& inverse_std,
-                                       bool training, bool with_residual, const BatchNormParams& params) {
+BatchNormGradients batch_norm_backward(const BatchNormBackward& of, bool training, bool with_residual,
+                                       const BatchNormParams& params) {
   const char* op = "batch_norm_backward";
+  const Tensor& x = of.x;
   require_data(op, "x", x);
-  require_like(op, "dy", dy, "x", x);
-  require_optional_channels(op, "weight", weight, x);
-  require_channels(op, "mean", mean, x);
-  require_channels(op, "inverse_std", inverse_std, x);
+  require_like(op, "dy", of.dy, "x", x);
+  if (of.more.defined()) require_like(op, "more", of.more, "x", x);
+  require_optional_channels(op, "weight", of.weight, x);
+  require_optional_channels(op, "bias", of.bias, x);
+  require_channels(op, "mean", of.mean, x);
+  require_channels(op, "inverse_std", of.inverse_std, x);
   require_activation(op, params.activation);
-  if (params.activation.kind != Activation::Identity) require_like(op, "y", y, "x", x);
+  const ActivationParams identity{.kind = Activation::Identity};
+  const bool activated = params.activation.kind != Activation::Identity;
+  DLCUDA_CHECK(!activated || !with_residual || of.y.defined(), ArgumentError,
+               "{}: y is needed, because the residual that was added to it is not known", op);
+  if (of.y.defined()) require_like(op, "y", of.y, "x", x);
 
-  BatchNormGradients gradients{Tensor::empty_like(x), Tensor::empty_like(mean), Tensor::empty_like(mean),
-                               with_residual ? Tensor::empty_like(x) : Tensor{}};
-  const TensorView output = by_channel(params.activation.kind == Activation::Identity ? Tensor{} : y);
-  DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_backward_parameters, by_channel(dy), by_channel(x), output,
-                        mean.raw(), inverse_std.raw(), gradients.weight.raw(), gradients.bias.raw(),
+  BatchNormGradients gradients{Tensor::empty_like(x), Tensor::empty_like(of.mean),
+                               Tensor::empty_like(of.mean), Tensor()};
+  // The first pass leaves g where someone else wants it, or where it is a sum: the second one reads less
+  // then.
+  const bool leaves_g = of.more.defined() || (with_residual && activated);
+  const Tensor g = leaves_g ? Tensor::empty_like(x) : of.dy;
+  BatchNormOutput again{activated ? of.y : Tensor(), of.mean, of.inverse_std};
+  if (activated && !again.y.defined() && x.device().is_cpu()) {
+    again.y = Tensor::empty_like(x);
+    apply(x, of.weight, of.bias, {}, params.activation, again);
+  }
+  BatchNormBackwardViews views{by_channel(of.dy),   by_channel(of.more),      by_channel(x),
+                               by_channel(again.y), optional_view(of.weight), optional_view(of.bias),
+                               of.mean.raw(),       of.inverse_std.raw()};
+  DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_backward_parameters, views,
+                        by_channel(leaves_g ? g : Tensor()), gradients.weight.raw(), gradients.bias.raw(),
                         params.activation);
-  DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_backward_data, by_channel(dy), by_channel(x), output,
-                        mean.raw(), inverse_std.raw(), optional_view(weight), gradients.weight.raw(),
-                        gradients.bias.raw(), by_channel(gradients.x), by_channel(gradients.residual),
-                        training, params.activation);
+  views.dy = by_channel(g);
+  views.more = {};
+  if (leaves_g) views.y = {};
+  DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_backward_data, views, gradients.weight.raw(),
+                        gradients.bias.raw(), by_channel(gradients.x), training,
+                        leaves_g ? identity : params.activation);
+  if (with_residual) gradients.residual = g;
   return gradients;
 }
 
@@ -217,12 +238,12 @@ FoldedWeights fold_batch_norm(const Tensor& layer_weight, const Tensor& layer_bi
                               double epsilon) {
   const char* op = "fold_batch_norm";
   require_floating(op, "layer_weight", layer_weight);
-  require_contiguous(op, "layer_weight", layer_weight);
+  require_dense(op, "layer_weight", layer_weight);
   DLCUDA_CHECK(layer_weight.rank() >= 2, ShapeError,
                "fold_batch_norm: layer_weight must have an output and an input axis, got shape {}",
                to_string(layer_weight.shape()));
   const std::int64_t channels = layer_weight.size(0);
-  const Tensor rows = layer_weight.detach().view({1, channels, -1, 1});
+  const Tensor rows = contiguous(layer_weight.detach()).view({1, channels, -1, 1});
   require_channels(op, "running_mean", running_mean, rows);
   require_channels(op, "running_var", running_var, rows);
   require_optional_channels(op, "weight", weight, rows);
@@ -245,7 +266,7 @@ FoldedWeights fold_batch_norm(const Tensor& layer_weight, const Tensor& layer_bi
   apply(old_bias.view({1, channels}), weight, bias, {}, {.kind = Activation::Identity}, shifted);
   scaled.mean = Tensor::zeros_like(scaled.mean);
   apply(rows, weight, {}, {}, {.kind = Activation::Identity}, scaled);
-  return {scaled.y.view(layer_weight.shape()), shifted.y.view({channels})};
+  return {to_format(scaled.y.view(layer_weight.shape()), layer_weight.format()), shifted.y.view({channels})};
 }
 
 }  // namespace dlcuda::kernels

@@ -47,15 +47,26 @@ BatchNormOutput batch_norm_inference(const Tensor& x, const Tensor& weight, cons
                                      const Tensor& residual, const Tensor& running_mean,
                                      const Tensor& running_var, const BatchNormParams& params = {});
 
+/// What batch_norm_backward() computes the gradients from.
+struct BatchNormBackward {
+  Tensor dy;
+  Tensor more = {};  ///< a second part of y's gradient, or undefined: it is dy + more
+  Tensor x;
+  /// The output. Where it is undefined it is computed anew from x: element by element on CUDA, where that
+  /// takes less time than reading it does, in a pass of its own on the CPU. Needed where a residual was added
+  /// and the activation is not Identity; Identity never looks at it.
+  Tensor y = {};
+  Tensor weight = {}, bias = {};
+  Tensor mean, inverse_std;
+};
 struct BatchNormGradients {
   Tensor x, weight, bias;
-  Tensor residual;  ///< defined if asked for
+  Tensor residual;  ///< defined if asked for; may be dy itself
 };
-/// Gradients of either form. y: the output, needed unless the activation is Identity. `training`: whether
-/// mean and inverse_std were those of the batch, which then depend on x.
-BatchNormGradients batch_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& y,
-                                       const Tensor& weight, const Tensor& mean, const Tensor& inverse_std,
-                                       bool training, bool with_residual, const BatchNormParams& params = {});
+/// Gradients of either form. `training`: whether mean and inverse_std were those of the batch, which then
+/// depend on x.
+BatchNormGradients batch_norm_backward(const BatchNormBackward& of, bool training, bool with_residual,
+                                       const BatchNormParams& params = {});
 
 /// A normalisation whose statistics are known, for convolutions that apply it to their input.
 struct KnownNorm {
@@ -95,6 +106,16 @@ struct TotalsViews {
   }
 };
 
+/// BatchNormBackward for backends; a null pointer where a tensor is undefined.
+struct BatchNormBackwardViews {
+  TensorView dy, more, x, y, weight, bias, mean, inverse_std;
+
+  template <typename Visit>
+  void for_each_view(const Visit& visit) const {
+    for (const TensorView* view : {&dy, &more, &x, &y, &weight, &bias, &mean, &inverse_std}) visit(*view);
+  }
+};
+
 // x, residual, y and their gradients as (outer, C, inner) in the order of memory. A null pointer: left out.
 DLCUDA_LOOP_BACKENDS(
     // Batch statistics; moves the running ones, and counts the batch.
@@ -109,16 +130,15 @@ DLCUDA_LOOP_BACKENDS(
     void batch_norm_apply(const TensorView& x, const TensorView& mean, const TensorView& inverse_std,
                           const TensorView& weight, const TensorView& bias, const TensorView& residual,
                           const TensorView& y, const ActivationParams& activation);
-    // dweight = sum g * (x - mean) * inverse_std and dbias = sum g, with g = dy through the activation.
-    void batch_norm_backward_parameters(const TensorView& dy, const TensorView& x, const TensorView& y,
-                                        const TensorView& mean, const TensorView& inverse_std,
+    // dweight = sum g * (x - mean) * inverse_std and dbias = sum g, with g = dy + more, through the
+    // activation. g is written, if wanted; with `more` it must be.
+    void batch_norm_backward_parameters(const BatchNormBackwardViews& of, const TensorView& g,
                                         const TensorView& dweight, const TensorView& dbias,
                                         const ActivationParams& activation);
-    void batch_norm_backward_data(const TensorView& dy, const TensorView& x, const TensorView& y,
-                                  const TensorView& mean, const TensorView& inverse_std,
-                                  const TensorView& weight, const TensorView& dweight,
-                                  const TensorView& dbias, const TensorView& dx, const TensorView& dresidual,
-                                  bool training, const ActivationParams& activation);)
+    // `more` has no part in it. Both: without y on CUDA, it is computed from x.
+    void batch_norm_backward_data(const BatchNormBackwardViews& of, const TensorView& dweight,
+                                  const TensorView& dbias, const TensorView& dx, bool training,
+                                  const ActivationParams& activation);)
 
 namespace cpu DLCUDA_BACKEND_NAMESPACE {
 DLCUDA_CPU_LOOPS(

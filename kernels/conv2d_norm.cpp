@@ -80,13 +80,14 @@ Conv2dWithTotals conv2d_norm_forward(const Tensor& x, const KnownNorm* norm, con
 }
 
 Tensor conv2d_norm_backward_weight(const Tensor& x, const KnownNorm& norm, const Tensor& dy,
-                                   const Shape& weight_shape, const Conv2dParams& params) {
+                                   const Shape& weight_shape, const Conv2dParams& params,
+                                   MemoryFormat weight_format) {
   const char* op = "conv2d_norm_backward_weight";
   require_image(op, "x", x);
   require_values(op, "x", x.shape());
   require_output(op, dy, conv2d_shape(x.shape(), weight_shape, params), x);
   const NormViews views = checked_norm(op, norm, x);
-  Tensor dw = Tensor::empty(weight_shape, x.dtype(), x.device());
+  Tensor dw = Tensor::empty(weight_shape, x.dtype(), x.device(), weight_format);
   DLCUDA_DISPATCH(x.device(), conv2d_norm_backward_weight, x.raw(), views, dy.raw(), dw.raw(), params);
   return dw;
 }
@@ -106,9 +107,16 @@ BatchNormGradients conv2d_norm_backward_data(const Tensor& dy, const Tensor& wei
                                .residual = {}};
   DLCUDA_DISPATCH(x.device(), conv2d_norm_backward_data, dy.raw(), weight.raw(), x.raw(), views,
                   dnormed.raw(), gradients.weight.raw(), gradients.bias.raw(), params);
-  DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_backward_data, along_axis(dnormed, 1), along_axis(x, 1),
-                        TensorView{}, views.mean, views.inverse_std, views.weight, gradients.weight.raw(),
-                        gradients.bias.raw(), along_axis(gradients.x, 1), TensorView{}, true,
+  const BatchNormBackwardViews through_norm{.dy = along_axis(dnormed, 1),
+                                            .more = {},
+                                            .x = along_axis(x, 1),
+                                            .y = {},
+                                            .weight = views.weight,
+                                            .bias = views.bias,
+                                            .mean = views.mean,
+                                            .inverse_std = views.inverse_std};
+  DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_backward_data, through_norm, gradients.weight.raw(),
+                        gradients.bias.raw(), along_axis(gradients.x, 1), true,
                         ActivationParams{.kind = Activation::Identity});
   return gradients;
 }

@@ -38,9 +38,10 @@ struct Conv2dWithTotals {
 Conv2dWithTotals conv2d_norm_forward(const Tensor& x, const KnownNorm* norm, const Tensor& weight,
                                      const Conv2dParams& params = {});
 
-/// dy like y.
+/// dy like y; the gradient comes in weight_format.
 Tensor conv2d_norm_backward_weight(const Tensor& x, const KnownNorm& norm, const Tensor& dy,
-                                   const Shape& weight_shape, const Conv2dParams& params = {});
+                                   const Shape& weight_shape, const Conv2dParams& params = {},
+                                   MemoryFormat weight_format = MemoryFormat::Contiguous);
 
 /// By x and by the norm's weight and bias; residual stays undefined.
 BatchNormGradients conv2d_norm_backward_data(const Tensor& dy, const Tensor& weight, const Tensor& x,

@@ -62,15 +62,19 @@ void batch_norm_running(View, View, View, View, double) { refuse("batch_norm"); 
 void batch_norm_apply(View, View, View, View, View, View, View, const ActivationParams&) {
   refuse("batch_norm");
 }
-void batch_norm_backward_parameters(View, View, View, View, View, View, View, const ActivationParams&) {
+void batch_norm_backward_parameters(const BatchNormBackwardViews&, View, View, View,
+                                    const ActivationParams&) {
   refuse("batch_norm_backward");
 }
-void batch_norm_backward_data(View, View, View, View, View, View, View, View, View, View, bool,
+void batch_norm_backward_data(const BatchNormBackwardViews&, View, View, View, bool,
                               const ActivationParams&) {
   refuse("batch_norm_backward");
 }
 void bias_add(View, View, View) { refuse("bias_add"); }
 void bias_backward(View, View) { refuse("bias_backward"); }
+void activation_bias_backward(View, View, View, View, const ActivationParams&) {
+  refuse("activation_bias_backward");
+}
 void box_overlap(View, View, View, BoxOverlap) { refuse("box_overlap"); }
 void box_overlap_backward(View, View, View, View, View, BoxOverlap) { refuse("box_overlap_backward"); }
 void box_overlap_matrix(View, View, View, BoxOverlap) { refuse("box_overlap_matrix"); }

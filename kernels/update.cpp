@@ -1,6 +1,6 @@
 #include "dlcuda/kernels/update.h"
 
-#include "dlcuda/kernels/checks.h"
+#include "dlcuda/kernels/axis_layout.h"
 #include "dlcuda/kernels/dispatch.h"
 
 namespace dlcuda::kernels {
@@ -11,6 +11,15 @@ void require_scalar(const char* op, const char* name, const Tensor& x, DType dty
   require_device(op, name, x, device);
   DLCUDA_CHECK(x.numel() == 1, ShapeError, "{}: {} must have one element, got shape {}", op, name,
                to_string(x.shape()));
+}
+
+/// Whether elements that lie side by side in one do in the other, too: these kernels look at no shapes.
+bool lies_like(const TensorView& x, const TensorView& like) {
+  if (x.rank != like.rank) return lies_contiguous(x) && lies_contiguous(like);
+  for (int axis = 0; axis < x.rank; ++axis) {
+    if (x.shape[axis] > 1 && x.strides[axis] != like.strides[axis]) return false;
+  }
+  return true;
 }
 
 /// states: how many the optimiser needs.
@@ -30,6 +39,10 @@ void check(const char* op, std::span<const UpdateTensors> tensors, int states, c
       DLCUDA_CHECK(x.numel() == parameter.numel(), ShapeError,
                    "{}: {} of parameter {} must have {} elements like it, got {}", op, name, i,
                    parameter.numel(), x.numel());
+      DLCUDA_CHECK(lies_like(x, parameter), ShapeError,
+                   "{}: {} of parameter {} lies in another memory format than it; convert one with "
+                   "kernels::to_format",
+                   op, name, i);
     };
     const auto is_low = [](DType dtype) { return dtype == DType::BF16 || dtype == DType::F16; };
     const std::string own(to_string(parameter.dtype));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "dlcuda/core/autograd.h"
+#include "dlcuda/kernels/bias.h"
 #include "dlcuda/kernels/conv2d.h"
 #include "dlcuda/kernels/copy.h"
 
@@ -21,6 +22,15 @@ inline Tensor as_format(const Tensor& grad, MemoryFormat format) { return kernel
 /// y = conv2d(x, weight, bias) with the node that belongs to it, however y was computed.
 Tensor record_conv2d(Tensor y, const Tensor& x, const Tensor& weight, const Tensor& bias,
                      const kernels::Conv2dParams& params);
+
+/// The gradient through an activation, and that of the bias (input 2), if it is wanted, in the same pass.
+inline kernels::ActivationBiasGradients through_activation(const autograd::BackwardContext& context,
+                                                           const Tensor& y,
+                                                           const kernels::ActivationParams& activation) {
+  const Tensor dy = as_format(context.grad, y.format());
+  if (context.needs(2)) return kernels::activation_bias_backward(dy, y, activation);
+  return {kernels::activation_backward(dy, y, activation), {}};
+}
 
 /// f16 and bf16 as f32, differentiable: for functions made of several parts, which would round in between.
 Tensor widened(const Tensor& x);

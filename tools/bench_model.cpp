@@ -60,7 +60,7 @@ std::unique_ptr<Module> make_model(const BenchConfig& config) {
     fold_batch_norm(*model);
   }
   model->to(model_dtype(config.precision));
-  model->to(config.device);
+  model->to(config.device, config.format);
   return model;
 }
 

@@ -115,7 +115,7 @@ int train(Run& run, const TrainOptions& options) {
   {
     const MemoryTagScope scope("parameters");
     model->to(model_dtype(options.precision));
-    model->to(device);
+    model->to(device, run.spec.format);
   }
   const auto task = run.spec.make_task(device, run.data.train->class_count());
   const auto optimizer = make_optimizer(options.optimizer, model->parameters(), options.lr);

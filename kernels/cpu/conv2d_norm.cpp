@@ -46,9 +46,15 @@ void conv2d_norm_backward_data(const TensorView& dy, const TensorView& weight, c
                                const TensorView& dnorm_bias, const Conv2dParams& params) {
   const Tensor input = normed(x, norm), dinput = empty_like(x);
   conv2d_backward_data(dy, weight, dinput.raw(), params);
-  DLCUDA_BEST_LOOP(batch_norm_backward_parameters)
-  (by_channel(dinput.raw()), by_channel(x), by_channel(input.raw()), norm.mean, norm.inverse_std,
-   dnorm_weight, dnorm_bias, kRelu);
+  const BatchNormBackwardViews through_relu{.dy = by_channel(dinput.raw()),
+                                            .more = {},
+                                            .x = by_channel(x),
+                                            .y = by_channel(input.raw()),
+                                            .weight = norm.weight,
+                                            .bias = norm.bias,
+                                            .mean = norm.mean,
+                                            .inverse_std = norm.inverse_std};
+  DLCUDA_BEST_LOOP(batch_norm_backward_parameters)(through_relu, {}, dnorm_weight, dnorm_bias, kRelu);
   DLCUDA_BEST_LOOP(activation_backward)(dinput.raw(), input.raw(), dx, kRelu);
 }
 

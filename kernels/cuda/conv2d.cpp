@@ -15,14 +15,14 @@ namespace dlcuda::kernels::cuda {
 void conv2d_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,
                     const TensorView& y, const Conv2dParams& params) {
   if (is_depthwise(weight, params)) return depthwise_conv2d_forward(x, weight, bias, y, params);
-  const Tensor room = channels_last_weight(weight, x, y);
+  const Tensor room = room_for_weight(weight, x, y);
   cudnn_conv2d_forward(x, ordered(weight, room), bias, y, params);
 }
 
 void conv2d_backward_data(const TensorView& dy, const TensorView& weight, const TensorView& dx,
                           const Conv2dParams& params) {
   if (is_depthwise(weight, params)) return depthwise_conv2d_backward_data(dy, weight, dx, params);
-  const Tensor room = channels_last_weight(weight, dx, dy);
+  const Tensor room = room_for_weight(weight, dx, dy);
   cudnn_conv2d_backward_data(dy, ordered(weight, room), dx, params);
 }
 
@@ -31,7 +31,7 @@ void conv2d_backward_weight(const TensorView& x, const TensorView& dy, const Ten
   if (is_depthwise(dw, params)) {
     depthwise_conv2d_backward_weight(x, dy, dw, params);
   } else {
-    const Tensor room = channels_last_weight(dw, x, dy);
+    const Tensor room = room_for_weight(dw, x, dy);
     cudnn_conv2d_backward_weight(x, dy, room.defined() ? room.raw() : dw, params);
     if (room.defined()) copy(room.raw(), dw);
   }
@@ -41,6 +41,12 @@ void conv2d_backward_weight(const TensorView& x, const TensorView& dy, const Ten
 void conv2d_fused(const TensorView& x, const TensorView& weight, const TensorView& bias,
                   const TensorView& residual, const TensorView& y, const Conv2dParams& params,
                   const ActivationParams& activation, PackedWeight* /*packed*/) {
+  const bool plain =
+      !residual.data && !activation_saves_input(activation.kind) && (!bias.data || bias.dtype == x.dtype);
+  if (plain && !is_depthwise(weight, params)) {
+    const Tensor room = room_for_weight(weight, x, y);
+    return cudnn_conv2d_forward(x, ordered(weight, room), bias, y, params, activation);
+  }
   conv2d_forward(x, weight, {}, y, params);
   conv2d_epilogue(bias, residual, y, activation, batch_norm_apply, activation_forward);
 }

@@ -14,13 +14,13 @@ bool conv2d_absorbs_norms(const Shape& x, const Shape& weight, const Shape& y, D
 void conv2d_norm_forward(const TensorView& x, const NormViews& norm, const TensorView& weight,
                          const TensorView& y, const TensorView& sum, const TensorView& squares,
                          const Conv2dParams& params) {
-  const Tensor room = channels_last_weight(weight, x, y);
+  const Tensor room = room_for_weight(weight, x, y);
   cudnn_conv2d_norm_forward(x, norm, ordered(weight, room), y, sum, squares, params);
 }
 
 void conv2d_norm_backward_weight(const TensorView& x, const NormViews& norm, const TensorView& dy,
                                  const TensorView& dw, const Conv2dParams& params) {
-  const Tensor room = channels_last_weight(dw, x, dy);
+  const Tensor room = room_for_weight(dw, x, dy);
   cudnn_conv2d_norm_backward_weight(x, norm, dy, room.defined() ? room.raw() : dw, params);
   if (room.defined()) copy(room.raw(), dw);
 }
@@ -28,7 +28,7 @@ void conv2d_norm_backward_weight(const TensorView& x, const NormViews& norm, con
 void conv2d_norm_backward_data(const TensorView& dy, const TensorView& weight, const TensorView& x,
                                const NormViews& norm, const TensorView& dx, const TensorView& dnorm_weight,
                                const TensorView& dnorm_bias, const Conv2dParams& params) {
-  const Tensor room = channels_last_weight(weight, dx, dy);
+  const Tensor room = room_for_weight(weight, dx, dy);
   cudnn_conv2d_norm_backward_data(dy, ordered(weight, room), x, norm, dx, dnorm_weight, dnorm_bias, params);
 }
 

@@ -1,6 +1,6 @@
 // 2-D convolution by cuDNN's graph API.
 //
-//   forward          y  = conv(x, w) + bias
+//   forward          y  = f(conv(x, w) + bias)
 //   backward data    dx = dgrad(dy, w)
 //   backward weight  dw = wgrad(dy, x)
 //
@@ -9,12 +9,12 @@
 // f32 (TF32 where kernels/precision.h allows it), f16 and bf16 with f32 arithmetic; x, y and weights in
 // either format, all in the same. Outputs are overwritten.
 //
-// There are several ways to compute each: cuDNN's engines, with the bias in the same pass or in one of its
-// own (kernels/cuda/bias.cu), and for one-pixel kernels of channels-last tensors, which are a matrix product,
-// also cuBLASLt. Which is the fastest differs from GPU to GPU and from size to size, for the matrix product,
-// too: it is measured, once for each problem, and kept in a file (kernels/plan_cache.h). Where nothing may be
-// measured (deterministic mode, capture) the way that ranks first is taken: cuDNN's own order, the bias in
-// the same pass if possible.
+// There are several ways to compute each: cuDNN's engines, with bias and activation in the same pass or in
+// one of their own (kernels/conv2d_epilogue.h), and for one-pixel kernels of channels-last tensors, which are
+// a matrix product, also cuBLASLt. Which is the fastest differs from GPU to GPU and from size to size, for
+// the matrix product, too: it is measured, once for each problem, and kept in a file (kernels/plan_cache.h).
+// Where nothing may be measured (deterministic mode, capture) the way that ranks first is taken: cuDNN's own
+// order, bias and activation in the same pass if possible.
 //
 #include "dlcuda/kernels/cuda/cudnn_conv2d.h"
 
@@ -27,7 +27,8 @@
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/cuda/runtime.h"
 #include "dlcuda/core/determinism.h"
-#include "dlcuda/kernels/bias.h"
+#include "dlcuda/kernels/batch_norm.h"
+#include "dlcuda/kernels/conv2d_epilogue.h"
 #include "dlcuda/kernels/cuda/cudnn_conv2d_graph.h"
 #include "dlcuda/kernels/cuda/format.h"
 #include "dlcuda/kernels/cuda/stream.h"
@@ -100,17 +101,22 @@ void multiply(Pass pass, const Operands& o) {
   }
 }
 
-/// A way to compute a problem. Without a graph: a matrix product.
+/// A way to compute a problem. Without a graph: a matrix product, which adds the bias itself.
 class Way {
  public:
-  Way(const ConvolutionProblem& problem, std::shared_ptr<ConvolutionGraph> graph, bool adds_bias,
+  Way(const ConvolutionProblem& problem, std::shared_ptr<ConvolutionGraph> graph, bool fused,
       std::int64_t engine)
-      : pass_(problem.pass), graph_(std::move(graph)), adds_bias_(adds_bias), engine_(engine) {}
+      : pass_(problem.pass),
+        graph_(std::move(graph)),
+        adds_bias_(fused || !graph_),
+        rest_(fused ? ActivationParams{.kind = Activation::Identity} : problem.activation),
+        fused_(fused),
+        engine_(engine) {}
 
   /// As it stands in the file.
   std::string name() const {
     if (!graph_) return "product";
-    return (adds_bias_ ? "with bias " : "plain ") + graph_->engines()[std::size_t(engine_)];
+    return (fused_ ? "fused " : "plain ") + graph_->engines()[std::size_t(engine_)];
   }
   /// Whether cuDNN's heuristics know it.
   bool ranked() const { return graph_ != nullptr; }
@@ -121,6 +127,7 @@ class Way {
   bool run(const Operands& o, cudnnHandle_t handle, Device device) const {
     if (!graph_) {
       multiply(pass_, o);
+      finish(o);
       return true;
     }
     Tensor workspace, unused;
@@ -137,14 +144,23 @@ class Way {
       const std::lock_guard lock(executing_);
       if (!graph_->execute(engine_, handle, pointers, bytes > 0 ? workspace.data() : nullptr)) return false;
     }
-    if (o.bias.data != nullptr && !adds_bias_) bias_add(o.y, o.bias, o.y);
+    finish(o);
     return true;
   }
 
  private:
+  /// What the library did not do.
+  void finish(const Operands& o) const {
+    const bool bias = o.bias.data != nullptr && !adds_bias_;
+    if (!bias && rest_.kind == Activation::Identity) return;
+    conv2d_epilogue(bias ? o.bias : TensorView{}, {}, o.y, rest_, batch_norm_apply, activation_forward);
+  }
+
   Pass pass_;
   std::shared_ptr<ConvolutionGraph> graph_;
   bool adds_bias_;
+  ActivationParams rest_;  ///< the activation, where the graph has none
+  bool fused_;
   std::int64_t engine_;
   mutable std::mutex executing_;
 };
@@ -155,26 +171,26 @@ using Ways = std::vector<std::shared_ptr<Way>>;
 Ways ways_of(const ConvolutionProblem& problem, cudnnHandle_t handle) {
   const Planner planner{.handle = handle};
   Ways ways;
-  const auto add = [&](bool with_bias) {
-    const auto graph = std::make_shared<ConvolutionGraph>(problem, with_bias, planner);
+  const auto add = [&](bool fused) {
+    const auto graph = std::make_shared<ConvolutionGraph>(problem, fused, planner);
     for (std::size_t i = 0; i < graph->engines().size(); ++i) {
       const auto& all = graph->engines();
       if (std::find(all.begin(), all.begin() + std::ptrdiff_t(i), all[i]) !=
           all.begin() + std::ptrdiff_t(i)) {
         continue;  // offered twice
       }
-      ways.push_back(std::make_shared<Way>(problem, graph, with_bias, std::int64_t(i)));
+      ways.push_back(std::make_shared<Way>(problem, graph, fused, std::int64_t(i)));
     }
   };
-  if (problem.bias) {
+  if (problem.has_epilogue() && problem.fuses_epilogue()) {
     try {
       add(true);
     } catch (const DeviceError&) {
-      // No engine adds the bias as well: it gets a pass of its own.
+      // No engine does that as well: it gets a pass of its own.
     }
   }
   add(false);
-  if (is_product(problem)) ways.push_back(std::make_shared<Way>(problem, nullptr, true, 0));
+  if (is_product(problem)) ways.push_back(std::make_shared<Way>(problem, nullptr, false, 0));
   return ways;
 }
 
@@ -333,7 +349,8 @@ std::shared_ptr<const Way> find_way(const ConvolutionProblem& problem, const Ope
   return ways.emplace(std::move(key), std::move(way)).first->second;
 }
 
-ConvolutionProblem problem_of(Pass pass, const Operands& o, const Conv2dParams& params) {
+ConvolutionProblem problem_of(Pass pass, const Operands& o, const Conv2dParams& params,
+                              const ActivationParams& activation) {
   const bool channels_last = is_channels_last(o.x) || is_channels_last(o.y);
   return {.pass = pass,
           .x = shape_of(o.x),
@@ -343,6 +360,7 @@ ConvolutionProblem problem_of(Pass pass, const Operands& o, const Conv2dParams& 
           .dtype = o.x.dtype,
           .params = params,
           .bias = o.bias.data != nullptr,
+          .activation = activation,
           .x_norm = o.norm.mean.data != nullptr,
           .y_totals = o.sum.data != nullptr,
           .tf32 = allow_tf32(),
@@ -350,8 +368,9 @@ ConvolutionProblem problem_of(Pass pass, const Operands& o, const Conv2dParams& 
           .device = this_device()};
 }
 
-void run(Pass pass, const Operands& operands, const Conv2dParams& params) {
-  const ConvolutionProblem problem = problem_of(pass, operands, params);
+void run(Pass pass, const Operands& operands, const Conv2dParams& params,
+         const ActivationParams& activation = {.kind = Activation::Identity}) {
+  const ConvolutionProblem problem = problem_of(pass, operands, params, activation);
   // dlopen, then the handle: a missing library is reported before anything is allocated.
   const cudnnHandle_t handle = cudnn_handle(problem.device, this_stream());
   const auto way = find_way(problem, operands, handle);
@@ -378,8 +397,9 @@ bool can_run(const ConvolutionProblem& problem, cudnnHandle_t handle) {
 }  // namespace
 
 void cudnn_conv2d_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,
-                          const TensorView& y, const Conv2dParams& params) {
-  run(Pass::Forward, {.x = x, .weight = weight, .bias = bias, .y = y}, params);
+                          const TensorView& y, const Conv2dParams& params,
+                          const ActivationParams& activation) {
+  run(Pass::Forward, {.x = x, .weight = weight, .bias = bias, .y = y}, params, activation);
 }
 
 void cudnn_conv2d_backward_data(const TensorView& dy, const TensorView& weight, const TensorView& dx,
@@ -402,6 +422,7 @@ bool cudnn_conv2d_absorbs_norms(const Shape& x, const Shape& weight, const Shape
                              .dtype = dtype,
                              .params = params,
                              .bias = false,
+                             .activation = {.kind = Activation::Identity},
                              .x_norm = x_norm,
                              .y_totals = true,
                              .tf32 = allow_tf32(),

@@ -3,13 +3,15 @@
 // plain loops stand in.
 #pragma once
 
+#include "dlcuda/kernels/activation.h"
 #include "dlcuda/kernels/conv2d_norm.h"
 
 namespace dlcuda::kernels::cuda {
 
 /// A null pointer in bias.data means none.
 void cudnn_conv2d_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,
-                          const TensorView& y, const Conv2dParams& params);
+                          const TensorView& y, const Conv2dParams& params,
+                          const ActivationParams& activation = {.kind = Activation::Identity});
 void cudnn_conv2d_backward_data(const TensorView& dy, const TensorView& weight, const TensorView& dx,
                                 const Conv2dParams& params);
 void cudnn_conv2d_backward_weight(const TensorView& x, const TensorView& dy, const TensorView& dw,

@@ -1,5 +1,7 @@
 #include "dlcuda/kernels/cuda/cudnn_conv2d_graph.h"
 
+#include <bit>
+#include <optional>
 #include <unordered_map>
 
 #include "dlcuda/core/check.h"
@@ -56,19 +58,41 @@ Attributes convolution_attributes(const Conv2dParams& params) {
       .set_dilation({params.dilation[0], params.dilation[1]});
 }
 
+/// How a graph says it; undefined for activations that it cannot say.
+std::optional<fe::graph::Pointwise_attributes> pointwise_of(const ActivationParams& activation) {
+  fe::graph::Pointwise_attributes attributes;
+  switch (activation.kind) {
+    case Activation::Relu:
+      return attributes.set_mode(fe::PointwiseMode_t::RELU_FWD);
+    case Activation::Relu6:
+      return attributes.set_mode(fe::PointwiseMode_t::RELU_FWD).set_relu_upper_clip(6.0f);
+    case Activation::LeakyRelu:
+      return attributes.set_mode(fe::PointwiseMode_t::RELU_FWD).set_relu_lower_clip_slope(activation.slope);
+    case Activation::Tanh:
+      return attributes.set_mode(fe::PointwiseMode_t::TANH_FWD);
+    case Activation::Sigmoid:
+      return attributes.set_mode(fe::PointwiseMode_t::SIGMOID_FWD);
+    default:
+      return std::nullopt;
+  }
+}
+
 /// A graph in the making.
 class Description {
  public:
   Description(fe::graph::Graph& graph, const ConvolutionProblem& problem, std::vector<std::int64_t>& uids)
       : graph_(graph), problem_(problem), uids_(uids) {}
 
-  void forward(bool with_bias) {
+  void forward(bool with_epilogue) {
     const Conv2dParams& params = problem_.params;
     Tensor y = graph_.conv_fprop(problem_.x_norm ? normed_x() : picture(problem_.x, kX),
                                  picture(problem_.weight, kWeight),
                                  convolution_attributes<fe::graph::Conv_fprop_attributes>(params));
-    if (with_bias)
+    if (with_epilogue && problem_.bias)
       y = pointwise(fe::PointwiseMode_t::ADD, y, channels(problem_.y, kBias, cudnn_type(problem_)));
+    if (const auto activation = pointwise_of(problem_.activation); with_epilogue && activation) {
+      y = graph_.pointwise(y, *activation);
+    }
     output(y, problem_.y, kY);
     if (!problem_.y_totals) return;
     const auto [sum, squares] = graph_.genstats(y, {});
@@ -183,12 +207,20 @@ const char* ConvolutionProblem::name() const {
   return kNames[static_cast<int>(pass)];
 }
 
+bool ConvolutionProblem::fuses_epilogue() const {
+  return activation.kind == Activation::Identity || pointwise_of(activation).has_value();
+}
+
 std::string ConvolutionProblem::describe() const {
-  return fmt::format("{} x {} weight {} y {} {} {} stride {} padding {} dilation {} groups {}{}{}{}{}",
+  return fmt::format("{} x {} weight {} y {} {} {} stride {} padding {} dilation {} groups {}{}{}{}{}{}",
                      name(), to_string(x), to_string(weight), to_string(y), to_string(dtype),
                      to_string(format), fmt::join(params.stride, "x"), fmt::join(params.padding, " "),
                      fmt::join(params.dilation, "x"), params.groups, bias ? " bias" : "",
                      x_norm ? " behind a norm" : "", y_totals ? " with totals" : "",
+                     activation.kind == Activation::Identity
+                         ? ""
+                         : fmt::format(" activation {} {}", static_cast<int>(activation.kind),
+                                       activation.kind == Activation::LeakyRelu ? activation.slope : 0.0f),
                      dtype == DType::F32 && tf32 ? " TF32" : "");
 }
 
@@ -199,6 +231,8 @@ std::vector<std::int64_t> ConvolutionProblem::key() const {
                                    bias,
                                    x_norm,
                                    y_totals,
+                                   static_cast<std::int64_t>(activation.kind),
+                                   std::bit_cast<std::int32_t>(activation.slope),
                                    tf32,
                                    deterministic,
                                    device.index,
@@ -211,7 +245,8 @@ std::vector<std::int64_t> ConvolutionProblem::key() const {
   return result;
 }
 
-ConvolutionGraph::ConvolutionGraph(const ConvolutionProblem& problem, bool with_bias, const Planner& planner)
+ConvolutionGraph::ConvolutionGraph(const ConvolutionProblem& problem, bool with_epilogue,
+                                   const Planner& planner)
     : x_channels_(problem.x[1]) {
   graph_.set_io_data_type(cudnn_type(problem))
       .set_intermediate_data_type(fe::DataType_t::FLOAT)
@@ -230,7 +265,7 @@ ConvolutionGraph::ConvolutionGraph(const ConvolutionProblem& problem, bool with_
   Description description(graph_, problem, uids_);
   switch (problem.pass) {
     case ConvolutionPass::Forward:
-      description.forward(with_bias);
+      description.forward(with_epilogue);
       break;
     case ConvolutionPass::BackwardData:
       description.backward_data();

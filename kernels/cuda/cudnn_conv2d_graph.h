@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "dlcuda/kernels/activation.h"
 #include "dlcuda/kernels/conv2d.h"
 #include "dlcuda/kernels/cuda/cudnn.h"
 
@@ -20,7 +21,8 @@ struct ConvolutionProblem {
   MemoryFormat format;  // of all three
   DType dtype;
   Conv2dParams params;
-  bool bias;  // forward: y gets one
+  bool bias;                    // forward: y gets one
+  ActivationParams activation;  // forward: follows the bias
   /// A norm and a ReLU between x and the convolution: applied on the way forward and for the weight's
   /// gradient; x's gradient goes back through the ReLU, and the norm's sums come with it.
   bool x_norm;
@@ -30,6 +32,9 @@ struct ConvolutionProblem {
   Device device;
 
   const char* name() const;  // "conv2d_forward"
+  /// Whether anything follows the convolution, and whether it may be a part of the graph.
+  bool has_epilogue() const { return bias || activation.kind != Activation::Identity; }
+  bool fuses_epilogue() const;
   /// For messages, and as part of the key of measured choices.
   std::string describe() const;
   /// For finding it again in this process.
@@ -56,8 +61,9 @@ struct Planner {
 /// The engines that cuDNN's heuristics offer for a problem, best first, and those of them that were built.
 class ConvolutionGraph {
  public:
-  /// With the bias as a part of the graph, or without. Throws DeviceError where cuDNN knows no engine at all.
-  ConvolutionGraph(const ConvolutionProblem& problem, bool with_bias, const Planner& planner);
+  /// With the epilogue as a part of the graph, or without. Throws DeviceError where cuDNN knows no engine at
+  /// all.
+  ConvolutionGraph(const ConvolutionProblem& problem, bool with_epilogue, const Planner& planner);
 
   /// cuDNN's names: engine and settings. They stay the same within one version of cuDNN.
   const std::vector<std::string>& engines() const { return engines_; }

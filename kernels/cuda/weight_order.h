@@ -1,7 +1,7 @@
-// For channels-last tensors cuDNN's tensor-core engines want the weights channels-last too, (O, KH, KW, I):
-// mixed layouts have few engines or none. So a copy in that order is made for each call (of weights, which
-// are small beside the activations), and a weight gradient is computed in that order and copied back.
-// One-pixel kernels and one-channel groups lie the same way in both orders and are used as they are.
+// cuDNN's engines want pictures and weights in one format: mixed ones have few engines or none. Weights that
+// lie in the other one (Module::to(format) changes that) are copied for each call, and a weight gradient is
+// computed in the pictures' format and copied back. One-pixel kernels and one-channel groups lie the same way
+// in both formats.
 #pragma once
 
 #include "dlcuda/core/tensor.h"
@@ -11,13 +11,13 @@
 
 namespace dlcuda::kernels::cuda {
 
-/// Room for a contiguous weight in channels-last order, where the pictures that it meets are in that order
-/// and it makes a difference; else undefined.
-inline Tensor channels_last_weight(const TensorView& weight, const TensorView& x, const TensorView& y) {
+/// Room for a weight in the format of the pictures that it meets, where it lies otherwise; else undefined.
+inline Tensor room_for_weight(const TensorView& weight, const TensorView& x, const TensorView& y) {
   const bool same = weight.shape[1] == 1 || weight.shape[2] * weight.shape[3] == 1;
-  if (same || !(is_channels_last(x) || is_channels_last(y))) return {};
+  const bool wanted = is_channels_last(x) || is_channels_last(y);
+  if (same || wanted == is_channels_last(weight)) return {};
   return Tensor::empty({weight.shape[0], weight.shape[1], weight.shape[2], weight.shape[3]}, weight.dtype,
-                       this_device(), MemoryFormat::ChannelsLast);
+                       this_device(), wanted ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous);
 }
 
 /// A weight as cuDNN takes it; `room` holds it, where it had to be copied.

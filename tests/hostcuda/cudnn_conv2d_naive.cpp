@@ -1,5 +1,5 @@
 // Stands in for kernels/cuda/cudnn_conv2d.cpp on the host shim: plain loops over strides, summed in f64 with
-// the bias, rounded once.
+// the bias, and rounded once, after the activation.
 #include "dlcuda/kernels/cuda/cudnn_conv2d.h"
 
 #include <fmt/ranges.h>
@@ -10,6 +10,7 @@
 
 #include "dlcuda/kernels/cuda/dtype.cuh"
 #include "dlcuda/kernels/cuda/format.h"
+#include "dlcuda/kernels/functors/activation.h"
 #include "dlcuda/tests/hostcuda/naive.h"
 
 namespace dlcuda::kernels::cuda {
@@ -158,7 +159,8 @@ void cudnn_conv2d_norm_backward_data(const TensorView& dy, const TensorView& wei
 }
 
 void cudnn_conv2d_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,
-                          const TensorView& y, const Conv2dParams& params) {
+                          const TensorView& y, const Conv2dParams& params,
+                          const ActivationParams& activation) {
   hostcuda::on_current_stream(
       "conv2d_forward",
       [=] {
@@ -167,6 +169,9 @@ void cudnn_conv2d_forward(const TensorView& x, const TensorView& weight, const T
           if (bias.data != nullptr) add_bias<T>(bias, y, sums);
           for_each_product(x, weight, y, params, [&](std::int64_t in, std::int64_t tap, std::int64_t out) {
             sums[out] += load<T>(x, in) * load<T>(weight, tap);
+          });
+          functors::visit_activation<double>(activation, [&](auto f) {
+            for (std::int64_t place = 0; place < y.numel(); ++place) sums[place] = f.forward(sums[place]);
           });
           sums.store<T>();
         });

@@ -53,7 +53,7 @@ std::unique_ptr<Module> make(const ZooModel& zoo, const StepOptions& options, De
     model->eval();
   }
   model->to(options.dtype);
-  model->to(device);
+  model->to(device, zoo.format);
   return model;
 }
 

@@ -115,9 +115,12 @@ void Cases::elementwise(DType dtype) {
   for (const MemoryFormat format : {kLast, kPlanes}) {
     const std::string of = picture + (format == kLast ? " channels-last" : "");
     const Tensor images = zeros({8, 64, 32, 16}, dtype, device_, format);
+    const Tensor gradients = zeros({8, 64, 32, 16}, dtype, device_, format);
     const Tensor per_channel = zeros({64}, dtype, device_);
     add("bias_add", of, 2 * one + bytes({per_channel}), [=] { return bias_add(images, per_channel); });
     add("bias_backward", of, one + bytes({per_channel}), [=] { return bias_backward(images); });
+    add("activation_bias_backward", of, 3 * one + bytes({per_channel}),
+        [=] { return activation_bias_backward(gradients, images, kRelu); });
     add("channel_dropout", of, 2 * one + step,
         [=, &generator] { return channel_dropout(images, {.p = 0, .call = generator.next_call()}); });
     const Tensor gate = zeros({8, 64, 1, 1}, dtype, device_, format);
@@ -143,12 +146,21 @@ void Cases::norms(DType dtype) {
     }).reason = "x is read once more, for the statistics";
     add("batch_norm inference", of + " and ReLU", 2 * one + 6 * c,
         [=] { return batch_norm_inference(x, weight, bias, {}, mean, var, params); });
-    add("batch_norm_backward", of + " and ReLU", 7 * one + 7 * c, [=] {
-      return batch_norm_backward(dy, x, y, weight, mean, var, true, false, params);
-    }).reason = "dy, x and y are read once more, for the sums";
-    add("batch_norm_backward", of + ", residual and ReLU", 8 * one + 7 * c, [=] {
-      return batch_norm_backward(dy, x, y, weight, mean, var, true, true, params);
-    }).reason = "dy, x and y are read once more, for the sums";
+    const BatchNormBackward plain{
+        .dy = dy, .x = x, .weight = weight, .bias = bias, .mean = mean, .inverse_std = var};
+    add("batch_norm_backward", of + " and ReLU", 5 * one + 9 * c, [=] {
+      return batch_norm_backward(plain, true, false, params);
+    }).reason = "dy and x are read once more, for the sums";
+    BatchNormBackward residual = plain;
+    residual.y = y;
+    add("batch_norm_backward", of + ", residual and ReLU", 7 * one + 7 * c, [=] {
+      return batch_norm_backward(residual, true, true, params);
+    }).reason = "the residual's gradient and x are read once more, for dx";
+    BatchNormBackward sum = residual;
+    sum.more = zeros({8, 64, 32, 16}, dtype, device_, format);
+    add("batch_norm_backward", of + ", residual and ReLU, of a sum", 8 * one + 7 * c, [=] {
+      return batch_norm_backward(sum, true, true, params);
+    }).reason = "the residual's gradient and x are read once more, for dx";
     const Tensor moments = zeros({8, 16}, DType::F32, device_);
     const double m = bytes({moments});
     TrafficCase& forward = add("group_norm_forward", of + ", 16 groups", 2 * one + 2 * c + 2 * m,

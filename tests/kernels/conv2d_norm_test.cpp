@@ -191,13 +191,13 @@ Trained train_block(bool bottleneck, bool absorb, Device device) {
   Trained trained{.y = kernels::cast(y.detach().to(Device::cpu()), DType::F32).values<float>(),
                   .gradients = {{"x", wide(x.grad())}},
                   .buffers = {}};
+  for (const auto& [name, tensor] : block.parameters())
+    trained.gradients.push_back({name, wide(tensor.grad())});
   for (const auto& [name, tensor] : block.state_dict()) {
     if (name.find("num_batches") != std::string::npos) {
       EXPECT_EQ(tensor.item<std::int64_t>(), 1) << name;
     } else if (name.find("running") != std::string::npos) {
       trained.buffers.push_back({name, wide(tensor)});
-    } else {
-      trained.gradients.push_back({name, wide(tensor.grad())});
     }
   }
   return trained;
