@@ -55,7 +55,7 @@ struct GradientTerm {
   struct Values {
     Pack<T, N> dy, more, x, y;
   };
-  static constexpr int kPack = 16 / sizeof(T);
+  static constexpr int kPack = 16 / sizeof(T), kAtOnce = 2;
   using Shared = std::conditional_t<kFromX, functors::ChannelScale<float>, float>;
   __device__ Shared channel(std::int64_t c) const {
     if constexpr (kFromX) return channels.scale(c);

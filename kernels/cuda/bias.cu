@@ -61,7 +61,7 @@ struct ActivationTerm {
   struct Values {
     Pack<T, N> dy, y;
   };
-  static constexpr int kPack = 16 / sizeof(T);
+  static constexpr int kPack = 16 / sizeof(T), kAtOnce = 4;
   __device__ int channel(std::int64_t) const { return 0; }
   template <int N>
   __device__ Values<N> read(std::int64_t i) const {

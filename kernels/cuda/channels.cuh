@@ -42,6 +42,7 @@ struct MergeSums {
 ///
 ///   Values<N>                          what is read for N elements in neighbouring channels
 ///   kPack                              elements that may be read at once, where `aligned` says so
+///   kAtOnce                            Values that a thread has on their way from memory at once
 ///   channel(c)                         what the elements of a channel share
 ///   read<N>(i)                         the Values<N> of the elements from i on
 ///   add<N>(values, i, shared, sums)    shared[N], sums[N]; each element is added once, so that what comes of
@@ -49,7 +50,7 @@ struct MergeSums {
 template <typename Term>
 struct ChannelColumns {
   using Merging = MergeSums;
-  static constexpr int kPack = Term::kPack, kAtOnce = 4;
+  static constexpr int kPack = Term::kPack, kAtOnce = Term::kAtOnce;
   Term term;
   std::int64_t channels;
 

@@ -85,7 +85,7 @@ struct ParameterTerm {
   struct Values {
     Pack<T, N> g, x;
   };
-  static constexpr int kPack = 16 / sizeof(T);
+  static constexpr int kPack = 16 / sizeof(T), kAtOnce = 4;
   __device__ std::int64_t channel(std::int64_t c) const { return c; }
   template <int N>
   __device__ Values<N> read(std::int64_t i) const {
