@@ -3,6 +3,7 @@
 #include "dlcuda/core/check.h"
 #include "dlcuda/kernels/activation.h"
 #include "dlcuda/kernels/arithmetic.h"
+#include "dlcuda/kernels/augment.h"
 #include "dlcuda/kernels/batch_norm.h"
 #include "dlcuda/kernels/bias.h"
 #include "dlcuda/kernels/boxes.h"
@@ -48,6 +49,7 @@ std::vector<LibraryInfo> libraries() {
 
 void activation_forward(View, View, const ActivationParams&) { refuse("activation"); }
 void activation_backward(View, View, View, const ActivationParams&) { refuse("activation_backward"); }
+void augment(View, View, View, View) { refuse("augment"); }
 void binary(View, View, View, BinaryOp) { refuse("arithmetic"); }
 void unary(View, View, const UnaryParams&) { refuse("arithmetic"); }
 void unary_backward(View, View, View, const UnaryParams&) { refuse("arithmetic"); }
