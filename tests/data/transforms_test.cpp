@@ -193,8 +193,8 @@ TEST(ImagePipeline, PlacementsWithDifferentFillsAreNotOne) {
   Pixels result(6);
   pipeline.transform(Pixels{102}, result, none, random, scratch);
   EXPECT_EQ(result, (Pixels{255, 255, 102, 51, 255, 255}));
-  expect_error<ArgumentError>([&] { pipeline.transform(Pixels{1}, Pixels(5), none, random, scratch); },
-                              "5 bytes");
+  expect_error<ArgumentError>(
+      [&] { pipeline.transform(Pixels{1}, std::span(result).first(5), none, random, scratch); }, "5 bytes");
 }
 
 }  // namespace

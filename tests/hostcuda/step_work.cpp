@@ -61,6 +61,7 @@ StepWork count_training(const ZooModel& zoo, const StepOptions& options, Device 
   const auto model = make(zoo, options, device);
   const auto task = make_training_task(zoo.prediction, zoo.classes, device);
   const auto optimizer = make_optimizer("adam", model->parameters(), 1e-3);
+  LossScale loss_scale = LossScale::for_dtype(options.dtype, device);
   kernels::Generator& dropout = kernels::dropout_generator(device);
   const Batch given =
       make_batch(options.batch_size, zoo.input, training_targets(zoo.prediction),
@@ -77,8 +78,8 @@ StepWork count_training(const ZooModel& zoo, const StepOptions& options, Device 
     });
     result.recorded = counting.of([&] {
       const Tensor loss = task->loss(*model, as_model_input(batch, zoo.format, options.dtype));
-      loss.backward();
-      optimizer->step();
+      loss_scale.backward(loss);
+      optimizer->step(loss_scale);
       dropout.end_step();
     });
   }
