@@ -330,9 +330,9 @@ void Cases::updates() {
 }
 
 void Cases::scaling() {
-  const Tensor gradient = zeros({1 << 18}, DType::F16, device_);
+  const Tensor gradient = zeros({1 << 18}, DType::BF16, device_);
   const LossScaleState state = make_loss_scale(device_, {});
-  add("settle_loss_scale", "2^18 f16", bytes({gradient}), [=] {
+  add("settle_loss_scale", "2^18 bf16", bytes({gradient}), [=] {
     LossScaleState next = state;
     const GradientView view{gradient.raw()};
     settle_loss_scale(std::span(&view, 1), next, {});
@@ -348,7 +348,7 @@ void Cases::pictures() {
     fields.insert(fields.end(), {0, 127 * (n % 2), 0, 128, 0, 128, n % 2, 0});
   const Tensor placements = Tensor::from_values(fields, {8, kPlacementFields}, device_);
   for (const MemoryFormat format : {kLast, kPlanes}) {
-    for (const DType dtype : {DType::F32, DType::F16}) {
+    for (const DType dtype : {DType::F32, DType::BF16}) {
       const AugmentParams params{.height = 128, .width = 128, .dtype = dtype, .format = format};
       const Tensor y = Tensor::empty(x.shape(), dtype, device_);
       add("augment", fmt::format("8x3x128x128 u8 to {} {}", to_string(dtype), to_string(format)),
