@@ -5,6 +5,7 @@
 #include <queue>
 #include <unordered_map>
 
+#include "dlcuda/core/backward.h"
 #include "dlcuda/core/capture.h"
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/memory/tag.h"
@@ -288,15 +289,17 @@ const Tensor& Saved::get() const {
 
 namespace dlcuda {
 
-void Tensor::backward(GradientMode mode) const {
-  using namespace autograd;
-  DLCUDA_CHECK(requires_grad(), Error,
+namespace autograd {
+namespace {
+
+void check_root(const Tensor& root) {
+  DLCUDA_CHECK(root.requires_grad(), Error,
                "backward: this tensor was not computed from any leaf that requires a gradient, or was "
                "computed under NoGrad");
-  DLCUDA_CHECK(numel() == 1, ShapeError, "backward: expected a scalar, got shape {}; reduce it first",
-               to_string(shape()));
-  DLCUDA_CHECK(dtype() == DType::F32 || dtype() == DType::F64, DTypeError,
-               "backward: expected f32 or f64, got {}", to_string(dtype()));
+}
+
+/// gradient: of the root; undefined: 1.
+void run_backward(const Tensor& root, Tensor gradient, GradientMode mode) {
   if (mode == GradientMode::Overwrite || current_stamp == 0) {
     current_stamp = ++stamps;
     if (capture::Recording* recording = capture::recording()) {
@@ -307,14 +310,16 @@ void Tensor::backward(GradientMode mode) const {
 
   NoGrad no_grad;
   const ProfileRange range("backward", ProfilePhase::Backward);
-  Tensor one = empty(shape(), dtype(), device());
-  kernels::fill(one, 1);
-  if (!meta().node) {
-    write_leaf(*this, one);
+  if (!gradient.defined()) {
+    gradient = Tensor::empty(root.shape(), root.dtype(), root.device());
+    kernels::fill(gradient, 1);
+  }
+  if (!root.meta().node) {
+    write_leaf(root, std::move(gradient));
     return;
   }
   PendingGradients pending;
-  pending.add(meta().node, one);
+  pending.add(root.meta().node, std::move(gradient));
   while (!pending.empty()) {
     auto [node, parts] = pending.take_newest();
     drop_old_gradients(*node);
@@ -332,6 +337,33 @@ void Tensor::backward(GradientMode mode) const {
     }
     node->release();
   }
+}
+
+}  // namespace
+
+void backward(const Tensor& root, const Tensor& gradient, GradientMode mode) {
+  check_root(root);
+  DLCUDA_CHECK(gradient.defined() && gradient.shape() == root.shape(), ShapeError,
+               "backward: the gradient must have the tensor's shape {}, got {}", to_string(root.shape()),
+               gradient.defined() ? to_string(gradient.shape()) : "an undefined tensor");
+  DLCUDA_CHECK(gradient.dtype() == root.dtype(), DTypeError,
+               "backward: the gradient must be {} like the tensor, got {}", to_string(root.dtype()),
+               to_string(gradient.dtype()));
+  DLCUDA_CHECK(gradient.device() == root.device(), DeviceError,
+               "backward: the gradient is on {}, the tensor on {}; move one with to(device)",
+               to_string(gradient.device()), to_string(root.device()));
+  run_backward(root, gradient.detach(), mode);
+}
+
+}  // namespace autograd
+
+void Tensor::backward(GradientMode mode) const {
+  autograd::check_root(*this);
+  DLCUDA_CHECK(numel() == 1, ShapeError, "backward: expected a scalar, got shape {}; reduce it first",
+               to_string(shape()));
+  DLCUDA_CHECK(dtype() == DType::F32 || dtype() == DType::F64, DTypeError,
+               "backward: expected f32 or f64, got {}", to_string(dtype()));
+  autograd::run_backward(*this, Tensor(), mode);
 }
 
 }  // namespace dlcuda

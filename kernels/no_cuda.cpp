@@ -3,6 +3,7 @@
 #include "dlcuda/core/check.h"
 #include "dlcuda/kernels/activation.h"
 #include "dlcuda/kernels/arithmetic.h"
+#include "dlcuda/kernels/augment.h"
 #include "dlcuda/kernels/batch_norm.h"
 #include "dlcuda/kernels/bias.h"
 #include "dlcuda/kernels/boxes.h"
@@ -18,6 +19,7 @@
 #include "dlcuda/kernels/indexing.h"
 #include "dlcuda/kernels/libraries.h"
 #include "dlcuda/kernels/local_response_norm.h"
+#include "dlcuda/kernels/loss_scale.h"
 #include "dlcuda/kernels/matmul.h"
 #include "dlcuda/kernels/nms.h"
 #include "dlcuda/kernels/pool2d.h"
@@ -49,6 +51,7 @@ std::vector<LibraryInfo> libraries() {
 
 void activation_forward(View, View, const ActivationParams&) { refuse("activation"); }
 void activation_backward(View, View, View, const ActivationParams&) { refuse("activation_backward"); }
+void augment(View, View, View, View) { refuse("augment"); }
 void binary(View, View, View, BinaryOp) { refuse("arithmetic"); }
 void unary(View, View, const UnaryParams&) { refuse("arithmetic"); }
 void unary_backward(View, View, View, const UnaryParams&) { refuse("arithmetic"); }
@@ -156,9 +159,16 @@ void reduce(View, View, Reduction) { refuse("reduce"); }
 void argmax(View, View, bool) { refuse("argmax"); }
 void softmax_forward(View, View, bool) { refuse("softmax"); }
 void softmax_backward(View, View, View, bool) { refuse("softmax_backward"); }
-void sgd_update(std::span<const UpdateTensors>, View, const SgdParams&) { refuse("sgd_update"); }
-void rmsprop_update(std::span<const UpdateTensors>, View, const RmsPropParams&) { refuse("rmsprop_update"); }
-void adam_update(std::span<const UpdateTensors>, View, View, const AdamParams&) { refuse("adam_update"); }
+void settle_loss_scale(std::span<const GradientView>, const LossScaleViews&, const LossScaleParams&) {
+  refuse("settle_loss_scale");
+}
+void sgd_update(std::span<const UpdateTensors>, View, View, const SgdParams&) { refuse("sgd_update"); }
+void rmsprop_update(std::span<const UpdateTensors>, View, View, const RmsPropParams&) {
+  refuse("rmsprop_update");
+}
+void adam_update(std::span<const UpdateTensors>, View, View, View, const AdamParams&) {
+  refuse("adam_update");
+}
 void confusion_metrics(View, View, View, View, View) { refuse("confusion_metrics"); }
 void yolo_decode(View, View, View, View, View) { refuse("yolo_decode"); }
 void yolo_loss_forward(const YoloLossViews&, View, View, const YoloLossParams&) { refuse("yolo_loss"); }

@@ -117,6 +117,7 @@ MemoryPlan plan_memory(const PlannedTraining& training, std::int64_t batch_size,
   const std::size_t before_batch = in_use();
   const Batch batch = training.make_batch(batch_size);
   plan.batch = in_use() - before_batch;
+  LossScale loss_scale = LossScale::for_dtype(training.dtype, device);
   const bool narrow = training.dtype != DType::F32;
   for (int step = 0; step < 2; ++step) {
     memory.reset_peaks();
@@ -131,8 +132,8 @@ MemoryPlan plan_memory(const PlannedTraining& training, std::int64_t batch_size,
         if (bytes > earlier) layers.at(tag).activations += bytes - earlier;
       }
     }
-    loss.backward();
-    optimizer->step();
+    loss_scale.backward(loss);
+    optimizer->step(loss_scale);
     dropout.end_step();
   }
   plan.layers = layers.take();

@@ -33,6 +33,7 @@ struct Variant {
 };
 constexpr Variant kVariants[] = {{"training f32", DType::F32, true},
                                  {"training bf16", DType::BF16, true},
+                                 {"training fp16", DType::F16, true},
                                  {"inference f32", DType::F32, false},
                                  {"inference bf16", DType::BF16, false}};
 

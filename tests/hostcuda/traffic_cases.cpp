@@ -6,6 +6,7 @@
 #include "dlcuda/core/check.h"
 #include "dlcuda/kernels/activation.h"
 #include "dlcuda/kernels/arithmetic.h"
+#include "dlcuda/kernels/augment.h"
 #include "dlcuda/kernels/batch_norm.h"
 #include "dlcuda/kernels/bias.h"
 #include "dlcuda/kernels/conv2d.h"
@@ -16,6 +17,7 @@
 #include "dlcuda/kernels/group_norm.h"
 #include "dlcuda/kernels/layout.h"
 #include "dlcuda/kernels/local_response_norm.h"
+#include "dlcuda/kernels/loss_scale.h"
 #include "dlcuda/kernels/pool2d.h"
 #include "dlcuda/kernels/random.h"
 #include "dlcuda/kernels/reduce.h"
@@ -77,6 +79,8 @@ class Cases {
   void moves();
   void reductions(DType dtype);
   void updates();
+  void scaling();
+  void pictures();
   void detection();
 
   std::vector<TrafficCase> take() { return std::move(cases_); }
@@ -337,6 +341,34 @@ void Cases::updates() {
   }
 }
 
+void Cases::scaling() {
+  const Tensor gradient = zeros({1 << 18}, DType::BF16, device_);
+  const LossScaleState state = make_loss_scale(device_, {});
+  add("settle_loss_scale", "2^18 bf16", bytes({gradient}), [=] {
+    LossScaleState next = state;
+    const GradientView view{gradient.raw()};
+    settle_loss_scale(std::span(&view, 1), next, {});
+    return gradient.numel();
+  });
+}
+
+void Cases::pictures() {
+  const Tensor x = zeros({8, 3, 128, 128}, DType::U8, device_);
+  const Tensor levels = zeros({3, 256}, DType::F32, device_);
+  std::vector<std::int32_t> fields;
+  for (std::int32_t n = 0; n < 8; ++n)
+    fields.insert(fields.end(), {0, 127 * (n % 2), 0, 128, 0, 128, n % 2, 0});
+  const Tensor placements = Tensor::from_values(fields, {8, kPlacementFields}, device_);
+  for (const MemoryFormat format : {kLast, kPlanes}) {
+    for (const DType dtype : {DType::F32, DType::BF16}) {
+      const AugmentParams params{.height = 128, .width = 128, .dtype = dtype, .format = format};
+      const Tensor y = Tensor::empty(x.shape(), dtype, device_);
+      add("augment", fmt::format("8x3x128x128 u8 to {} {}", to_string(dtype), to_string(format)),
+          bytes({x, y}), [=] { return augment(x, placements, levels, params); });
+    }
+  }
+}
+
 void Cases::detection() {
   constexpr std::int64_t kAnchors = 5, kClasses = 20, kBoxes = 30;
   for (const MemoryFormat format : {kLast, kPlanes}) {
@@ -374,6 +406,8 @@ std::vector<TrafficCase> traffic_cases(Device device) {
   }
   cases.moves();
   cases.updates();
+  cases.scaling();
+  cases.pictures();
   cases.detection();
   return cases.take();
 }
