@@ -1,17 +1,14 @@
 // cost_table: how time and memory of a step grow with batch, picture and depth, and what comes before the
 // first step with the size of the model. Nothing should grow faster than the arithmetic does.
 #include <CLI/CLI.hpp>
-#include <cmath>
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
 
 #include "dlcuda/benchmarks/cost/report.h"
+#include "dlcuda/benchmarks/program.h"
 #include "dlcuda/core/current_device.h"
 #include "dlcuda/core/error.h"
 #include "dlcuda/core/parallel.h"
 #include "dlcuda/kernels/precision.h"
-#include "dlcuda/train/command_line.h"
 #include "dlcuda/train/main.h"
 
 namespace dlcuda::cost {
@@ -22,22 +19,6 @@ struct Flags {
                      picture;
   bool no_steps = false, no_startup = false;
 };
-
-double parse_positive(const char* flag, const std::string& text) {
-  const auto value = command_line::parse_number<double>(flag, text, "a number above 0");
-  DLCUDA_CHECK(std::isfinite(value) && value > 0, ArgumentError, "{}: expected a number above 0, got '{}'",
-               flag, text);
-  return value;
-}
-
-void write(const std::string& path, const std::string& text) {
-  const auto folder = std::filesystem::path(path).parent_path();
-  if (!folder.empty()) std::filesystem::create_directories(folder);
-  std::ofstream file(path);
-  file << text;
-  file.close();
-  DLCUDA_CHECK(file.good(), IoError, "{} could not be written", path);
-}
 
 /// Sizes until a step has too much arithmetic, or no memory is left.
 StepSweep run_steps(const Sweep& sweep, bool train, const CostReport& report) {
@@ -106,8 +87,8 @@ int run(const Flags& flags, const std::string& command) {
     if (!measured.costs.empty()) report.startups.push_back(std::move(measured));
   }
   std::fputs(to_markdown(report).c_str(), stdout);
-  if (!flags.save.empty()) write(flags.save, to_json(report).dump(1) + "\n");
-  if (!flags.picture.empty() && !report.steps.empty()) write(flags.picture, draw(report));
+  if (!flags.save.empty()) write_file(flags.save, to_json(report).dump(1) + "\n");
+  if (!flags.picture.empty() && !report.steps.empty()) write_file(flags.picture, draw(report));
   return 0;
 }
 
@@ -130,19 +111,7 @@ int parse_and_run(int argc, const char* const* argv) {
   option("--save", flags.save, "FILE", "all of it as JSON");
   option("--picture", flags.picture, "FILE", "an SVG with logarithmic axes");
   app.footer("Exponents are fitted to the larger half of the sizes; docs/performance.md tells against what.");
-  app.allow_extras();
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp&) {
-    std::fputs(app.help().c_str(), stdout);
-    return 0;
-  } catch (const CLI::ParseError& error) {
-    throw ArgumentError(fmt::format("{} (--help lists all flags)", error.what()));
-  }
-  command_line::refuse_leftovers(app);
-  std::string command = "cost_table";
-  for (int i = 1; i < argc; ++i) command += fmt::format(" {}", argv[i]);
-  return run(flags, command);
+  return parse_command_line(app, argc, argv) ? run(flags, command_of("cost_table", argc, argv)) : 0;
 }
 
 }  // namespace
