@@ -2,6 +2,9 @@
 // apart. The innermost loop runs over what lies together, channels or nothing.
 #include "dlcuda/kernels/pool2d.h"
 
+#include <bit>
+#include <type_traits>
+
 #include "dlcuda/kernels/cpu/loops.h"
 #include "dlcuda/kernels/functors/pool2d.h"
 
@@ -131,20 +134,28 @@ DLCUDA_INLINE void largest_of_rows(const T* __restrict top, const T* __restrict 
   }
 }
 
+/// Of bits, so that it stays vector code for types of 16 bits.
+template <typename T>
+DLCUDA_INLINE T value_or_zero(T value, bool keep) {
+  using Bits = std::conditional_t<sizeof(T) == 2, std::uint16_t,
+                                  std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>;
+  return std::bit_cast<T>(static_cast<Bits>(std::bit_cast<Bits>(value) & static_cast<Bits>(-Bits(keep))));
+}
+
 /// The gradients of a row's windows to those of its columns 2 ow and 2 ow + 1 that were the largest; `place`:
 /// that of the row's first column. What no window covers becomes 0.
-template <typename T, typename Lanes>
+template <typename T>
 DLCUDA_INLINE void give_to_largest(const T* __restrict from, const std::int32_t* __restrict chosen,
                                    T* __restrict to, std::int64_t out_width, std::int32_t place,
-                                   std::int64_t row, Lanes lanes) {
+                                   std::int64_t row, std::int64_t lanes) {
   using C = compute_t<T>;
   for (std::int64_t ow = 0; ow < out_width; ++ow) {
     const auto first = static_cast<std::int32_t>(place + 2 * ow);
     for (std::int64_t c = 0; c < lanes; ++c) {
       const std::int64_t i = ow * lanes + c, left = 2 * ow * lanes + c;
-      const T gradient = static_cast<T>(C(0) + static_cast<C>(from[i])), none = static_cast<T>(C(0));
-      to[left] = chosen[i] == first ? gradient : none;
-      to[left + lanes] = chosen[i] == first + 1 ? gradient : none;
+      const T gradient = static_cast<T>(C(0) + static_cast<C>(from[i]));
+      to[left] = value_or_zero(gradient, chosen[i] == first);
+      to[left + lanes] = value_or_zero(gradient, chosen[i] == first + 1);
     }
   }
   for (std::int64_t k = 2 * out_width * lanes; k < row; ++k) to[k] = static_cast<T>(C(0));
@@ -314,14 +325,13 @@ void max_pool2d_backward(const TensorView& dy, const TensorView& indices, const 
     const std::int64_t runs = (in.lanes + kScatterLanes - 1) / kScatterLanes;
     const std::int64_t in_plane = in.height * in.width, out_plane = out.height * out.width;
     const std::int64_t row = in.width * in.lanes, out_row = out.width * in.lanes;
-    if (is_two_by_two(pool)) {  // no window shares an element with another one
-      with_lanes(in.lanes, [&](auto lanes) {
-        for_rows(in.count, in.height, row, [&](std::int64_t plane, std::int64_t h) {
-          const std::int64_t window = (plane * out.height + h / 2) * out_row;
-          give_to_largest(from + window, index + window, to + (plane * in.height + h) * row,
-                          h / 2 < out.height ? out.width : 0, static_cast<std::int32_t>(h * in.width), row,
-                          lanes);
-        });
+    // Where no window shares an element with another one, vectors of lanes are written once each.
+    if (is_two_by_two(pool) && in.lanes > 1) {
+      for_rows(in.count, in.height, row, [&](std::int64_t plane, std::int64_t h) {
+        const std::int64_t window = (plane * out.height + h / 2) * out_row;
+        give_to_largest(from + window, index + window, to + (plane * in.height + h) * row,
+                        h / 2 < out.height ? out.width : 0, static_cast<std::int32_t>(h * in.width), row,
+                        in.lanes);
       });
       return;
     }
