@@ -38,13 +38,19 @@ ModelSummary summary_of(const tool::BenchConfig& config) {
                          {config.batch_size, input.channels, input.height, input.width});
 }
 
-/// Weights, and in training their gradients and Adam's two moments.
+/// The bytes that must be held at once; see StepCost::tensors.
 double tensor_bytes(const tool::BenchConfig& config) {
   const ModelSummary summary = summary_of(config);
   const double element = double(size_of(model_dtype(config.precision))) / size_of(DType::F32);
-  const double copies = config.train ? 4 : 1;
-  return element * (double(summary.activation_bytes) + double(summary.input.numel() * size_of(DType::F32))) +
-         copies * double(summary.parameter_bytes);
+  const double pictures = double(summary.input.numel() * size_of(DType::F32));
+  const double weights = double(summary.parameter_bytes);
+  if (config.train) return element * (pictures + double(summary.activation_bytes)) + 4 * weights;
+  double most = 0, before = pictures;
+  for (const LayerSummary& layer : summary.layers) {
+    most = std::max(most, before + double(layer.activation_bytes));
+    before = double(layer.activation_bytes);
+  }
+  return element * (most + 2 * weights);
 }
 
 /// Removes its file.

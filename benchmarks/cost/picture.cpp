@@ -140,8 +140,8 @@ std::string draw(const CostReport& report) {
       Panel{"time of a step", "FLOPs of the multiply-adds", [](const StepSweep& s) { return s.time(); },
             [](int power) { return with_prefix(power, ""); },
             [](int power) { return fmt::format("{:g} ms", std::pow(10, power)); }},
-      Panel{"peak memory", "bytes of pictures, outputs of layers, parameters, gradients, moments",
-            [](const StepSweep& s) { return s.memory(); }, bytes, bytes}};
+      Panel{"peak memory", "bytes that must be held at once", [](const StepSweep& s) { return s.memory(); },
+            bytes, bytes}};
 
   const double lines = std::ceil(double(models.size()) / kLegendColumns);
   std::string picture = svg::open(kPanelWidth * double(panels.size()), kHeight + lines * kLegendLine, kLeft,

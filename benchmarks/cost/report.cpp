@@ -70,7 +70,7 @@ std::string startup_table(const StartupSweep& sweep) {
 
 std::vector<Sample> StepSweep::time() const {
   std::vector<Sample> samples;
-  for (const StepCost& cost : costs) samples.push_back({cost.flops, cost.milliseconds.median});
+  for (const StepCost& cost : costs) samples.push_back({cost.flops, cost.milliseconds.least});
   return samples;
 }
 

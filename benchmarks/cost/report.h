@@ -18,7 +18,7 @@ struct StepSweep {
   bool train = true;
   std::vector<StepCost> costs;
 
-  /// Milliseconds against FLOPs.
+  /// Milliseconds against FLOPs: of the fastest round, which other programs disturb least.
   std::vector<Sample> time() const;
   /// Peak bytes against those of the tensors.
   std::vector<Sample> memory() const;
