@@ -38,19 +38,22 @@ ModelSummary summary_of(const tool::BenchConfig& config) {
                          {config.batch_size, input.channels, input.height, input.width});
 }
 
-/// The bytes that must be held at once; see StepCost::tensors.
-double tensor_bytes(const tool::BenchConfig& config) {
+/// What must be held at once, in bytes; see StepCost.
+struct Held {
+  double outputs = 0, weights = 0;
+};
+Held held_by(const tool::BenchConfig& config) {
   const ModelSummary summary = summary_of(config);
   const double element = double(size_of(model_dtype(config.precision))) / size_of(DType::F32);
   const double pictures = double(summary.input.numel() * size_of(DType::F32));
   const double weights = double(summary.parameter_bytes);
-  if (config.train) return element * (pictures + double(summary.activation_bytes)) + 4 * weights;
+  if (config.train) return {element * (pictures + double(summary.activation_bytes)), 4 * weights};
   double most = 0, before = pictures;
   for (const LayerSummary& layer : summary.layers) {
     most = std::max(most, before + double(layer.activation_bytes));
     before = double(layer.activation_bytes);
   }
-  return element * (most + 2 * weights);
+  return {element * most, element * 2 * weights};
 }
 
 /// Removes its file.
@@ -130,9 +133,11 @@ double flops_of(const Point& point, const Conditions& conditions, bool train) {
 
 StepCost measure_step(const Point& point, const Conditions& conditions, bool train) {
   const tool::BenchConfig config = config_of(point, conditions, train);
+  const Held held = held_by(config);
   StepCost cost{.at = point.at,
                 .flops = tool::work_of(config).flops,
-                .tensors = tensor_bytes(config),
+                .outputs = held.outputs,
+                .weights = held.weights,
                 .milliseconds = {},
                 .peak_bytes = 0};
   CachingAllocator& memory = allocator_for(conditions.device);

@@ -23,10 +23,10 @@ struct Conditions {
 struct StepCost {
   std::int64_t at = 0;
   double flops = 0;  ///< of the layers' multiply-adds, as `dlcuda bench` counts them
-  /// Bytes that must be held at once. Training: pictures, outputs of all layers, parameters with their
-  /// gradients and both moments. Inference: the largest output with its input, and the parameters twice, as
-  /// loaded and in the layout of the CPU's primitives.
-  double tensors = 0;
+  /// Bytes that must be held at once. Training: pictures and outputs of all layers; parameters with their
+  /// gradients and both moments. Inference: the largest output with its input; parameters twice, as loaded
+  /// and in the layout of the CPU's primitives.
+  double outputs = 0, weights = 0;
   Spread milliseconds;    ///< of a recorded step
   double peak_bytes = 0;  ///< of the device's allocator, from before there was a model
 };

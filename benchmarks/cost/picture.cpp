@@ -17,14 +17,16 @@ namespace {
 
 constexpr double kPanelWidth = 500, kPlotTop = 84, kPlotHeight = 340, kLeft = 70, kRight = 20;
 constexpr double kLegendLine = 18, kHeight = kPlotTop + kPlotHeight + 64;
-constexpr std::size_t kColors = 6, kLegendColumns = 4;
+constexpr std::size_t kColors = 9, kLegendColumns = 4;
 
 constexpr const char* kStyles =
     R"(  .line { fill: none; stroke-width: 1.6; stroke-linejoin: round; } .infer { stroke-dasharray: 5 3; }
   .s0 { stroke: #2563eb; } .s1 { stroke: #ea580c; } .s2 { stroke: #059669; } .s3 { stroke: #9333ea; }
-  .s4 { stroke: #dc2626; } .s5 { stroke: #ca8a04; }
+  .s4 { stroke: #dc2626; } .s5 { stroke: #ca8a04; } .s6 { stroke: #0891b2; } .s7 { stroke: #db2777; }
+  .s8 { stroke: #64748b; }
   .f0 { fill: #2563eb; } .f1 { fill: #ea580c; } .f2 { fill: #059669; } .f3 { fill: #9333ea; }
-  .f4 { fill: #dc2626; } .f5 { fill: #ca8a04; }
+  .f4 { fill: #dc2626; } .f5 { fill: #ca8a04; } .f6 { fill: #0891b2; } .f7 { fill: #db2777; }
+  .f8 { fill: #64748b; }
 )";
 
 struct LogAxis {
@@ -139,8 +141,11 @@ std::string draw(const CostReport& report) {
   const std::array panels{
       Panel{"time of a step", "FLOPs of the multiply-adds", [](const StepSweep& s) { return s.time(); },
             [](int power) { return with_prefix(power, ""); },
-            [](int power) { return fmt::format("{:g} ms", std::pow(10, power)); }},
-      Panel{"peak memory", "bytes that must be held at once", [](const StepSweep& s) { return s.memory(); },
+            [](int power) {
+              return power < 3 ? fmt::format("{:g} ms", std::pow(10, power))
+                               : fmt::format("{:g} s", std::pow(10, power - 3));
+            }},
+      Panel{"peak memory", "bytes of the tensors that grow", [](const StepSweep& s) { return s.memory(); },
             bytes, bytes}};
 
   const double lines = std::ceil(double(models.size()) / kLegendColumns);

@@ -44,7 +44,7 @@ std::string row_of(const StepSweep& sweep) {
       range(std::to_string(first.at), std::to_string(last.at)), sweep.train ? "training" : "inference",
       range(fmt::format("{:.3g}", first.milliseconds.median),
             fmt::format("{:.3g}", last.milliseconds.median)),
-      exponent(sweep.time()), last.peak_bytes / last.tensors,
+      exponent(sweep.time()), last.peak_bytes / (last.outputs + last.weights),
       range(format_bytes(std::size_t(first.peak_bytes)), format_bytes(std::size_t(last.peak_bytes))),
       exponent(sweep.memory()));
 }
@@ -76,7 +76,8 @@ std::vector<Sample> StepSweep::time() const {
 
 std::vector<Sample> StepSweep::memory() const {
   std::vector<Sample> samples;
-  for (const StepCost& cost : costs) samples.push_back({cost.tensors, cost.peak_bytes});
+  for (const StepCost& cost : costs)
+    samples.push_back({cost.outputs + (axis == Axis::Depth ? cost.weights : 0), cost.peak_bytes});
   return samples;
 }
 
@@ -116,7 +117,8 @@ ordered_json to_json(const CostReport& report) {
     for (const StepCost& cost : sweep.costs) {
       points.push_back({{"at", cost.at},
                         {"flops_per_step", cost.flops},
-                        {"tensor_bytes", cost.tensors},
+                        {"output_bytes", cost.outputs},
+                        {"weight_bytes", cost.weights},
                         {"peak_memory_bytes", cost.peak_bytes},
                         {"ms_per_step",
                          {{"median", cost.milliseconds.median},

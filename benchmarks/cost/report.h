@@ -20,7 +20,7 @@ struct StepSweep {
 
   /// Milliseconds against FLOPs: of the fastest round, which other programs disturb least.
   std::vector<Sample> time() const;
-  /// Peak bytes against those of the tensors.
+  /// Peak bytes against those of the tensors that grow: outputs, and where the model grows, weights.
   std::vector<Sample> memory() const;
 };
 
@@ -50,7 +50,7 @@ bool grows_faster(const PowerLaw& law, double bound);
 /// Two tables.
 std::string to_markdown(const CostReport& report);
 nlohmann::ordered_json to_json(const CostReport& report);
-/// An SVG of time against FLOPs and memory against the tensors' bytes, both logarithmic.
+/// An SVG of time against FLOPs and memory against what grows of the tensors, both logarithmic.
 std::string draw(const CostReport& report);
 
 }  // namespace dlcuda::cost
