@@ -48,6 +48,7 @@ ConvolutionProblem problem_of(const Json& one, DType dtype) {
                      .dilation = one.at("dilation"),
                      .groups = one.at("groups")},
           .bias = false,
+          .activation = {.kind = Activation::Identity},
           .x_norm = one.at("x_norm"),
           .y_totals = one.at("y_totals"),
           .tf32 = true,
