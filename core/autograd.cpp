@@ -5,6 +5,7 @@
 #include <queue>
 #include <unordered_map>
 
+#include "dlcuda/core/backward.h"
 #include "dlcuda/core/capture.h"
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/memory/tag.h"
@@ -37,7 +38,7 @@ struct Edge {
 
 class Node {
  public:
-  Node(const char* name, const Tensor& output, std::vector<Edge> edges, std::uint32_t needed,
+  Node(const char* name, const Tensor& output, std::vector<Edge> edges, std::uint32_t needed, bool in_parts,
        BackwardFunction backward)
       : name_(name),
         sequence_(++sequences),
@@ -45,6 +46,7 @@ class Node {
         dtype_(output.dtype()),
         edges_(std::move(edges)),
         needed_(needed),
+        in_parts_(in_parts),
         tag_(current_memory_tag()),
         backward_(std::move(backward)) {}
 
@@ -73,13 +75,15 @@ class Node {
   std::uint64_t sequence() const { return sequence_; }
   const std::vector<Edge>& edges() const { return edges_; }
   bool freed() const { return backward_ == nullptr; }
+  /// Whether it takes a gradient in two parts.
+  bool in_parts() const { return in_parts_; }
 
-  std::vector<Tensor> run(const Tensor& grad) const {
+  std::vector<Tensor> run(const Tensor& grad, const Tensor& more) const {
     const MemoryTagScope scope(tag_);
     const ProfileRange range([&] {
       return ProfileRange::Name{fmt::format("{} backward", tag_ != MemoryTag() ? tag_.name() : name_), name_};
     });
-    auto gradients = backward_(BackwardContext{grad, needed_});
+    auto gradients = backward_(BackwardContext{grad, more, needed_});
     DLCUDA_CHECK(gradients.size() == edges_.size(), Error, "{}: backward gave {} gradients for {} inputs",
                  name_, gradients.size(), edges_.size());
     return gradients;
@@ -100,6 +104,7 @@ class Node {
   DType dtype_;
   std::vector<Edge> edges_;
   std::uint32_t needed_;
+  bool in_parts_;
   MemoryTag tag_;  // of the layer that made it: what its backward pass allocates is the layer's, too
   BackwardFunction backward_;
 };
@@ -171,29 +176,36 @@ class PendingGradients {
         "{}: backward through a graph that was freed by an earlier backward(); compute the loss again",
         node->name());
     node->check_gradient(grad);
-    const auto [entry, fresh] = gradients_.try_emplace(node.get(), Tensor());
+    const auto [entry, fresh] = gradients_.try_emplace(node.get());
+    Parts& parts = entry->second;
     if (fresh) {
-      entry->second = std::move(grad);
+      parts.grad = std::move(grad);
       order_.push({node->sequence(), node});
+    } else if (node->in_parts() && !parts.more.defined()) {
+      parts.more = std::move(grad);
     } else {
-      entry->second = kernels::sum_gradients(std::move(entry->second), grad);
+      parts.grad = kernels::sum_gradients(std::move(parts.grad), grad);
     }
   }
 
   bool empty() const { return order_.empty(); }
 
-  std::pair<std::shared_ptr<Node>, Tensor> take_newest() {
+  /// A gradient, or what it is the sum of.
+  struct Parts {
+    Tensor grad, more;
+  };
+  std::pair<std::shared_ptr<Node>, Parts> take_newest() {
     auto node = order_.top().second;
     order_.pop();
     auto found = gradients_.find(node.get());
-    Tensor grad = std::move(found->second);
+    Parts parts = std::move(found->second);
     gradients_.erase(found);
-    return {std::move(node), std::move(grad)};
+    return {std::move(node), std::move(parts)};
   }
 
  private:
   using Entry = std::pair<std::uint64_t, std::shared_ptr<Node>>;
-  std::unordered_map<const Node*, Tensor> gradients_;
+  std::unordered_map<const Node*, Parts> gradients_;
   std::priority_queue<Entry> order_;
 };
 
@@ -215,12 +227,10 @@ bool any_requires_grad(std::span<const Tensor> inputs) {
                                 [](const Tensor& input) { return input.defined() && input.requires_grad(); });
 }
 
-Tensor record(const char* name, Tensor output, std::initializer_list<Tensor> inputs,
-              BackwardFunction backward) {
-  return record(name, std::move(output), std::span(inputs.begin(), inputs.size()), std::move(backward));
-}
+namespace {
 
-Tensor record(const char* name, Tensor output, std::span<const Tensor> inputs, BackwardFunction backward) {
+Tensor record_node(const char* name, Tensor output, std::span<const Tensor> inputs, bool in_parts,
+                   BackwardFunction backward) {
   if (!any_requires_grad(inputs)) return output;
   DLCUDA_CHECK(inputs.size() <= kMaxInputs, Error, "{}: a node has at most {} inputs, got {}", name,
                kMaxInputs, inputs.size());
@@ -241,8 +251,25 @@ Tensor record(const char* name, Tensor output, std::span<const Tensor> inputs, B
   }
   Meta& meta = output.meta();
   meta.requires_grad = true;
-  meta.node = std::make_shared<Node>(name, output, std::move(edges), needed, std::move(backward));
+  meta.node = std::make_shared<Node>(name, output, std::move(edges), needed, in_parts, std::move(backward));
   return output;
+}
+
+}  // namespace
+
+Tensor record(const char* name, Tensor output, std::initializer_list<Tensor> inputs,
+              BackwardFunction backward) {
+  return record(name, std::move(output), std::span(inputs.begin(), inputs.size()), std::move(backward));
+}
+
+Tensor record(const char* name, Tensor output, std::span<const Tensor> inputs, BackwardFunction backward) {
+  return record_node(name, std::move(output), inputs, false, std::move(backward));
+}
+
+Tensor record_in_parts(const char* name, Tensor output, std::initializer_list<Tensor> inputs,
+                       BackwardFunction backward) {
+  return record_node(name, std::move(output), std::span(inputs.begin(), inputs.size()), true,
+                     std::move(backward));
 }
 
 Saved::Saved(const Tensor& tensor) : tensor_(tensor.defined() ? tensor.detach() : tensor) {
@@ -262,15 +289,17 @@ const Tensor& Saved::get() const {
 
 namespace dlcuda {
 
-void Tensor::backward(GradientMode mode) const {
-  using namespace autograd;
-  DLCUDA_CHECK(requires_grad(), Error,
+namespace autograd {
+namespace {
+
+void check_root(const Tensor& root) {
+  DLCUDA_CHECK(root.requires_grad(), Error,
                "backward: this tensor was not computed from any leaf that requires a gradient, or was "
                "computed under NoGrad");
-  DLCUDA_CHECK(numel() == 1, ShapeError, "backward: expected a scalar, got shape {}; reduce it first",
-               to_string(shape()));
-  DLCUDA_CHECK(dtype() == DType::F32 || dtype() == DType::F64, DTypeError,
-               "backward: expected f32 or f64, got {}", to_string(dtype()));
+}
+
+/// gradient: of the root; undefined: 1.
+void run_backward(const Tensor& root, Tensor gradient, GradientMode mode) {
   if (mode == GradientMode::Overwrite || current_stamp == 0) {
     current_stamp = ++stamps;
     if (capture::Recording* recording = capture::recording()) {
@@ -281,19 +310,21 @@ void Tensor::backward(GradientMode mode) const {
 
   NoGrad no_grad;
   const ProfileRange range("backward", ProfilePhase::Backward);
-  Tensor one = empty(shape(), dtype(), device());
-  kernels::fill(one, 1);
-  if (!meta().node) {
-    write_leaf(*this, one);
+  if (!gradient.defined()) {
+    gradient = Tensor::empty(root.shape(), root.dtype(), root.device());
+    kernels::fill(gradient, 1);
+  }
+  if (!root.meta().node) {
+    write_leaf(root, std::move(gradient));
     return;
   }
   PendingGradients pending;
-  pending.add(meta().node, one);
+  pending.add(root.meta().node, std::move(gradient));
   while (!pending.empty()) {
-    auto [node, grad] = pending.take_newest();
+    auto [node, parts] = pending.take_newest();
     drop_old_gradients(*node);
-    auto gradients = node->run(grad);
-    grad = Tensor();
+    auto gradients = node->run(parts.grad, parts.more);
+    parts = {};
     const auto& edges = node->edges();
     for (std::size_t i = 0; i < edges.size(); ++i) {
       if (!edges[i].node && !edges[i].leaf.defined()) continue;
@@ -306,6 +337,33 @@ void Tensor::backward(GradientMode mode) const {
     }
     node->release();
   }
+}
+
+}  // namespace
+
+void backward(const Tensor& root, const Tensor& gradient, GradientMode mode) {
+  check_root(root);
+  DLCUDA_CHECK(gradient.defined() && gradient.shape() == root.shape(), ShapeError,
+               "backward: the gradient must have the tensor's shape {}, got {}", to_string(root.shape()),
+               gradient.defined() ? to_string(gradient.shape()) : "an undefined tensor");
+  DLCUDA_CHECK(gradient.dtype() == root.dtype(), DTypeError,
+               "backward: the gradient must be {} like the tensor, got {}", to_string(root.dtype()),
+               to_string(gradient.dtype()));
+  DLCUDA_CHECK(gradient.device() == root.device(), DeviceError,
+               "backward: the gradient is on {}, the tensor on {}; move one with to(device)",
+               to_string(gradient.device()), to_string(root.device()));
+  run_backward(root, gradient.detach(), mode);
+}
+
+}  // namespace autograd
+
+void Tensor::backward(GradientMode mode) const {
+  autograd::check_root(*this);
+  DLCUDA_CHECK(numel() == 1, ShapeError, "backward: expected a scalar, got shape {}; reduce it first",
+               to_string(shape()));
+  DLCUDA_CHECK(dtype() == DType::F32 || dtype() == DType::F64, DTypeError,
+               "backward: expected f32 or f64, got {}", to_string(dtype()));
+  autograd::run_backward(*this, Tensor(), mode);
 }
 
 }  // namespace dlcuda

@@ -23,6 +23,8 @@ namespace autograd DLCUDA_API {
 struct BackwardContext {
   /// The gradient of the output: its shape and dtype.
   const Tensor& grad;
+  /// Of a node that record_in_parts() made: what is to be added to `grad`, or undefined. Its shape and dtype.
+  const Tensor& more;
   /// Whether the gradient of input i is wanted; work for others can be left out.
   bool needs(int input) const { return (needed >> input) & 1u; }
   std::uint32_t needed;
@@ -56,6 +58,10 @@ bool any_requires_grad(std::initializer_list<Tensor> inputs);
 Tensor record(const char* name, Tensor output, std::span<const Tensor> inputs, BackwardFunction backward);
 Tensor record(const char* name, Tensor output, std::initializer_list<Tensor> inputs,
               BackwardFunction backward);
+/// The same for a backward function that adds up two gradients as it reads them: where the output is used in
+/// several places, it gets the sum in two parts, and no pass of its own is spent on adding them.
+Tensor record_in_parts(const char* name, Tensor output, std::initializer_list<Tensor> inputs,
+                       BackwardFunction backward);
 /// Inputs that a node may have.
 inline constexpr int kMaxInputs = 32;
 

@@ -72,7 +72,15 @@ Batch to_batch(const std::vector<Tensor>& tensors) {
 
 Batch make_batch(std::int64_t size, const ImageShape& image, const TargetFormat& format,
                  const std::function<Tensor(const Shape& shape, DType dtype)>& allocate) {
-  Batch batch{allocate({size, image.channels, image.height, image.width}, DType::F32), {}};
+  const Tensor images = allocate({size, image.channels, image.height, image.width}, DType::F32);
+  Batch batch = make_targets(size, image, format, allocate);
+  batch.images = images;
+  return batch;
+}
+
+Batch make_targets(std::int64_t size, const ImageShape& extent, const TargetFormat& format,
+                   const std::function<Tensor(const Shape& shape, DType dtype)>& allocate) {
+  Batch batch;
   switch (format.kind) {
     case TargetKind::Class:
       batch.labels = allocate({size}, DType::I64);
@@ -85,7 +93,7 @@ Batch make_batch(std::int64_t size, const ImageShape& image, const TargetFormat&
       batch.boxes = allocate({size, format.most_boxes, 4}, DType::F32);
       break;
     case TargetKind::Mask:
-      batch.labels = allocate({size, image.height, image.width}, DType::I64);
+      batch.labels = allocate({size, extent.height, extent.width}, DType::I64);
       break;
   }
   return batch;

@@ -12,7 +12,7 @@
 namespace dlcuda DLCUDA_API {
 
 struct Batch {
-  Tensor images;  ///< f32 (N, C, H, W)
+  Tensor images;  ///< (N, C, H, W), floating-point
   /// i64, each within [0, classes): (N) of the images; (N, M) of their boxes, the first ones, then kNoLabel
   /// where there is none; (N, H, W) of the pixels, kNoLabel where they count for nothing. M: the dataset's
   /// most_boxes.
@@ -33,10 +33,13 @@ struct Batch {
 std::vector<Tensor> to_tensors(const Batch& batch);
 Batch to_batch(const std::vector<Tensor>& tensors);
 
-/// A batch of `size` images of shape `image` with targets of `format`; its tensors come from allocate(shape,
-/// dtype).
+/// A batch of `size` f32 images of shape `image` with targets of `format`; its tensors come from
+/// allocate(shape, dtype).
 Batch make_batch(std::int64_t size, const ImageShape& image, const TargetFormat& format,
                  const std::function<Tensor(const Shape& shape, DType dtype)>& allocate);
+/// The same with its images undefined; `extent` is what masks measure.
+Batch make_targets(std::int64_t size, const ImageShape& extent, const TargetFormat& format,
+                   const std::function<Tensor(const Shape& shape, DType dtype)>& allocate);
 
 /// Writes row `row` of a contiguous batch's labels and boxes on the CPU. Throws FormatError, naming image
 /// `index`, for a class outside [0, classes), too many boxes, a box that is not inside the picture, and a

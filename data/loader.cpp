@@ -16,6 +16,7 @@
 #include "dlcuda/core/memory/tag.h"
 #include "dlcuda/core/profile.h"
 #include "dlcuda/core/stream.h"
+#include "dlcuda/kernels/augment.h"
 
 namespace dlcuda {
 namespace {
@@ -67,6 +68,7 @@ class DataLoader::Impl {
     slots_ = std::vector<Slot>(
         static_cast<std::size_t>(std::min(held_ + std::max<std::int64_t>(ahead, 1), batches_)));
     for (Slot& slot : slots_) prepare(slot);
+    prepare_levels();
     try {
       for (int i = 0; i < options.workers; ++i) threads_.emplace_back([this, i] { work(i); });
     } catch (...) {
@@ -131,14 +133,19 @@ class DataLoader::Impl {
     }
     const bool full = (delivered_ + 1) * batch_size_ <= images_;
     ++delivered_;
-    const Batch& batch = full ? slot.full : slot.tail;
-    return options_.device.is_cuda() ? upload(slot, batch) : &batch;
+    deliver(slot, full ? slot.full : slot.tail);
+    return &delivered_batch_;
   }
 
  private:
+  /// A batch as the workers leave it.
+  struct Stored {
+    Batch batch;        // its images u8, of stored_shape()
+    Tensor placements;  // i32 (N, kPlacementFields)
+  };
   struct Slot {
-    Batch full;
-    Batch tail;              // the first rows of the same memory, for a last batch that is not full
+    Stored full;
+    Stored tail;             // the first rows of the same memory, for a last batch that is not full
     std::int64_t done = -1;  // the batch that it holds
     std::exception_ptr error;
     std::optional<Event> uploaded;
@@ -153,6 +160,9 @@ class DataLoader::Impl {
                  "data loader: the number of workers must be 0 to 256, got {}", options_.workers);
     DLCUDA_CHECK(options_.prefetch >= 1 && options_.prefetch <= 64, ArgumentError,
                  "data loader: prefetch must be 1 to 64 batches, got {}", options_.prefetch);
+    DLCUDA_CHECK(
+        options_.dtype == DType::F32 || options_.dtype == DType::F16 || options_.dtype == DType::BF16,
+        DTypeError, "data loader: images can be f32, f16 or bf16, not {}", to_string(options_.dtype));
     DLCUDA_CHECK(pipeline_.input_shape() == dataset_->image_shape(), ArgumentError,
                  "data loader: the pipeline takes images of {}, but the dataset has {}",
                  to_string(pipeline_.input_shape()), to_string(dataset_->image_shape()));
@@ -164,14 +174,27 @@ class DataLoader::Impl {
   void prepare(Slot& slot) {
     const MemoryTagScope scope(tag_);
     const bool uploads = options_.device.is_cuda();
-    slot.full =
-        make_batch(batch_size_, pipeline_.output_shape(), format_, [&](const Shape& shape, DType dtype) {
-          return uploads ? page_locked(shape, dtype) : Tensor::empty(shape, dtype);
-        });
+    const auto allocate = [&](const Shape& shape, DType dtype) {
+      return uploads ? page_locked(shape, dtype) : Tensor::empty(shape, dtype);
+    };
+    const ImageShape& stored = pipeline_.stored_shape();
+    Batch& batch = slot.full.batch;
+    batch = make_targets(batch_size_, pipeline_.output_shape(), format_, allocate);
+    batch.images = allocate({batch_size_, stored.channels, stored.height, stored.width}, DType::U8);
+    slot.full.placements = allocate({batch_size_, kernels::kPlacementFields}, DType::I32);
     if (uploads) slot.uploaded.emplace(options_.device);
     if (const std::int64_t rest = images_ % batch_size_; rest != 0) {
-      slot.tail = slot.full.map([&](const Tensor& tensor) { return tensor.slice(0, rest); });
+      slot.tail.batch = batch.map([&](const Tensor& tensor) { return tensor.slice(0, rest); });
+      slot.tail.placements = slot.full.placements.slice(0, rest);
     }
+  }
+
+  void prepare_levels() {
+    const MemoryTagScope scope(tag_);
+    levels_ =
+        Tensor::from_values(pipeline_.levels(), {pipeline_.output_shape().channels, 256}, options_.device);
+    // Batches may be asked for on any stream.
+    if (options_.device.is_cuda()) current_stream(options_.device).synchronize();
   }
 
   Slot& slot_of(std::int64_t batch) { return slots_[static_cast<std::size_t>(batch) % slots_.size()]; }
@@ -209,38 +232,56 @@ class DataLoader::Impl {
     try {
       const ProfileRange range("assemble batch", ProfilePhase::Data);
       const std::int64_t first = batch * batch_size_, count = std::min(batch_size_, images_ - first);
-      const std::size_t pixels = pipeline_.output_shape().pixels();
-      workspace.pixels.resize(pipeline_.input_shape().pixels());
-      float* images = slot.full.images.data<float>();
+      const std::size_t pixels = pipeline_.stored_shape().pixels();
+      auto* images = slot.full.batch.images.data<std::uint8_t>();
+      auto* placements = static_cast<kernels::Placement*>(slot.full.placements.data());
       const std::uint64_t key = random_key(options_.seed, RandomDomain::Augmentation);
       for (std::int64_t i = 0; i < count; ++i) {
         const std::int64_t index = order_[static_cast<std::size_t>(first + i)];
-        dataset_->read(index, workspace.pixels, workspace.target);
         RandomStream random(key, static_cast<std::uint64_t>(index), static_cast<std::uint32_t>(epoch_));
-        pipeline_(workspace.pixels, std::span(images + static_cast<std::size_t>(i) * pixels, pixels),
-                  workspace.target, random, workspace.scratch);
-        write_target(slot.full, i, workspace.target, format_, dataset_->class_count(), index);
+        const std::span image(images + static_cast<std::size_t>(i) * pixels, pixels);
+        placements[i] = store_image(index, image, random, workspace);
+        write_target(slot.full.batch, i, workspace.target, format_, dataset_->class_count(), index);
       }
     } catch (...) {
       slot.error = std::current_exception();
     }
   }
 
+  /// Writes an image and fills the workspace's target; returns what is left to do with the image.
+  kernels::Placement store_image(std::int64_t index, std::span<std::uint8_t> image, RandomStream& random,
+                                 Workspace& workspace) const {
+    if (pipeline_.is_placement()) {
+      dataset_->read(index, image, workspace.target);
+      return pipeline_.place(workspace.target, random);
+    }
+    workspace.pixels.resize(pipeline_.input_shape().pixels());
+    dataset_->read(index, workspace.pixels, workspace.target);
+    pipeline_.transform(workspace.pixels, image, workspace.target, random, workspace.scratch);
+    return pipeline_.identity();
+  }
+
   /// Nobody may read the slot any more: waits for its upload, and lets autograd notice a graph that still
   /// wants to.
   void retire(Slot& slot) {
     if (slot.uploaded) slot.uploaded->synchronize();
-    slot.full.map([](const Tensor& tensor) {
+    slot.full.batch.map([](const Tensor& tensor) {
       tensor.bump_version();
       return tensor;
     });
   }
 
-  const Batch* upload(Slot& slot, const Batch& batch) {
+  void deliver(Slot& slot, const Stored& stored) {
     const MemoryTagScope scope(tag_);
-    uploaded_ = batch.map([&](const Tensor& tensor) { return tensor.to(options_.device); });
-    slot.uploaded->record(current_stream(options_.device));
-    return &uploaded_;
+    const auto there = [&](const Tensor& tensor) {
+      return options_.device.is_cuda() ? tensor.to(options_.device) : tensor;
+    };
+    const ImageShape& output = pipeline_.output_shape();
+    delivered_batch_ = stored.batch.map(there);
+    delivered_batch_.images = kernels::augment(
+        delivered_batch_.images, there(stored.placements), levels_,
+        {.height = output.height, .width = output.width, .dtype = options_.dtype, .format = options_.format});
+    if (slot.uploaded) slot.uploaded->record(current_stream(options_.device));
   }
 
   void wait_for_uploads() {
@@ -265,8 +306,9 @@ class DataLoader::Impl {
   const MemoryTag tag_{"data"};
   std::int64_t batch_size_ = 0, batches_ = 0, images_ = 0, held_ = 1;
   std::vector<Slot> slots_;
-  Workspace own_;   // of the thread that calls next(), where there are no workers
-  Batch uploaded_;  // the last batch on the device
+  Tensor levels_;          // the pipeline's, on the device
+  Workspace own_;          // of the thread that calls next(), where there are no workers
+  Batch delivered_batch_;  // the last one that next() returned
   bool started_ = false;
 
   // Written only while no worker is busy.

@@ -12,6 +12,16 @@ inline int checked_axis(const char* op, const Tensor& x, int axis) {
   return axis < 0 ? axis + x.rank() : axis;
 }
 
+/// Whether the elements lie densely in logical order. Strides of axes with one element do not matter.
+inline bool lies_contiguous(const TensorView& view) {
+  std::int64_t step = 1;
+  for (int axis = view.rank - 1; axis >= 0; --axis) {
+    if (view.shape[axis] > 1 && view.strides[axis] != step) return false;
+    step *= view.shape[axis];
+  }
+  return true;
+}
+
 /// The elements as (outer, n, inner), contiguous, n being those along `axis` (checked); channels_last: in
 /// which order x lies. Where it lies in both, the caller's other tensors decide.
 inline TensorView along_axis(TensorView view, int axis, bool channels_last) {

@@ -1,6 +1,7 @@
 #include "dlcuda/kernels/batch_norm.h"
 
 #include "dlcuda/kernels/axis_layout.h"
+#include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/dispatch.h"
 
 namespace dlcuda::kernels {
@@ -15,12 +16,17 @@ void require_data(const char* op, const char* name, const Tensor& x) {
   require_dense(op, name, x);
 }
 
+void require_vector(const char* op, const char* name, const Tensor& vector, const Shape& shape, DType dtype,
+                    Device device) {
+  require_dtype(op, name, vector, dtype);
+  require_shape(op, name, vector, shape);
+  require_device(op, name, vector, device);
+  require_contiguous(op, name, vector);
+}
+
 /// One number for each channel.
 void require_channels(const char* op, const char* name, const Tensor& parameter, const Tensor& x) {
-  require_dtype(op, name, parameter, statistics_dtype(x));
-  require_shape(op, name, parameter, Shape{x.size(1)});
-  require_device(op, name, parameter, x.device());
-  require_contiguous(op, name, parameter);
+  require_vector(op, name, parameter, Shape{x.size(1)}, statistics_dtype(x), x.device());
 }
 
 void require_optional_channels(const char* op, const char* name, const Tensor& parameter, const Tensor& x) {
@@ -45,6 +51,30 @@ void check_forward(const char* op, const Tensor& x, const Tensor& weight, const 
                "{}: momentum must be between 0 and 1, got {}", op, params.momentum);
 }
 
+/// The buffers that training moves, for x of these channels.
+void require_running(const char* op, const Tensor& running_mean, const Tensor& running_var,
+                     const Tensor& batches, const Shape& channels, DType dtype, Device device) {
+  DLCUDA_CHECK(running_mean.defined() == running_var.defined(), ArgumentError,
+               "{}: running_mean and running_var come together or not at all", op);
+  if (running_mean.defined()) {
+    require_vector(op, "running_mean", running_mean, channels, dtype, device);
+    require_vector(op, "running_var", running_var, channels, dtype, device);
+  }
+  if (!batches.defined()) return;
+  require_dtype(op, "batches", batches, DType::I64);
+  require_device(op, "batches", batches, device);
+  DLCUDA_CHECK(batches.numel() == 1, ShapeError, "{}: batches must have one element, got shape {}", op,
+               to_string(batches.shape()));
+}
+
+void bump_running(const Tensor& running_mean, const Tensor& running_var, const Tensor& batches, bool moved) {
+  if (batches.defined()) batches.bump_version();
+  if (running_mean.defined() && moved) {
+    running_mean.bump_version();
+    running_var.bump_version();
+  }
+}
+
 TensorView by_channel(const Tensor& x) { return x.defined() ? along_axis(x, 1) : TensorView{}; }
 
 BatchNormOutput outputs_of(const Tensor& x) {
@@ -66,33 +96,82 @@ void apply(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tens
 BatchNormOutput batch_norm_training(const Tensor& x, const Tensor& weight, const Tensor& bias,
                                     const Tensor& residual, const Tensor& running_mean,
                                     const Tensor& running_var, const BatchNormParams& params,
-                                    const Tensor& batches) {
+                                    const Tensor& batches, const ChannelTotals& totals) {
   const char* op = "batch_norm";
   check_forward(op, x, weight, bias, residual, params);
-  require_optional_channels(op, "running_mean", running_mean, x);
-  require_optional_channels(op, "running_var", running_var, x);
-  DLCUDA_CHECK(running_mean.defined() == running_var.defined(), ArgumentError,
-               "batch_norm: running_mean and running_var come together or not at all");
+  require_running(op, running_mean, running_var, batches, Shape{x.size(1)}, statistics_dtype(x), x.device());
   DLCUDA_CHECK(x.numel() == 0 || x.numel() > x.size(1), ShapeError,
                "batch_norm: in training a channel needs more than one value, got shape {}",
                to_string(x.shape()));
-  if (batches.defined()) {
-    require_dtype(op, "batches", batches, DType::I64);
-    require_device(op, "batches", batches, x.device());
-    DLCUDA_CHECK(batches.numel() == 1, ShapeError, "{}: batches must have one element, got shape {}", op,
-                 to_string(batches.shape()));
-  }
   BatchNormOutput out = outputs_of(x);
-  DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_statistics, by_channel(x), out.mean.raw(),
-                        out.inverse_std.raw(), optional_view(running_mean), optional_view(running_var),
-                        optional_view(batches), params);
-  if (batches.defined()) batches.bump_version();
-  if (running_mean.defined() && x.numel() > 0) {
-    running_mean.bump_version();
-    running_var.bump_version();
+  if (totals.defined() && x.numel() > 0) {
+    require_channels(op, "totals.sum", totals.sum, x);
+    require_channels(op, "totals.squares", totals.squares, x);
+    const TotalsViews views{.sum = totals.sum.raw(),
+                            .squares = totals.squares.raw(),
+                            .count = static_cast<double>(x.numel() / x.size(1)),
+                            .weight = {},
+                            .bias = {},
+                            .running_mean = optional_view(running_mean),
+                            .running_var = optional_view(running_var),
+                            .batches = optional_view(batches),
+                            .mean = out.mean.raw(),
+                            .inverse_std = out.inverse_std.raw(),
+                            .scale = {},
+                            .shift = {}};
+    DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_from_totals, views, params);
+  } else {
+    DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_statistics, by_channel(x), out.mean.raw(),
+                          out.inverse_std.raw(), optional_view(running_mean), optional_view(running_var),
+                          optional_view(batches), params);
   }
+  bump_running(running_mean, running_var, batches, x.numel() > 0);
   apply(x, weight, bias, residual, params.activation, out);
   return out;
+}
+
+KnownNorm batch_norm_known(const ChannelTotals& totals, std::int64_t count, DType x_dtype,
+                           const Tensor& weight, const Tensor& bias, const Tensor& running_mean,
+                           const Tensor& running_var, const BatchNormParams& params, const Tensor& batches) {
+  const char* op = "batch_norm_known";
+  const Tensor& sum = totals.sum;
+  DLCUDA_CHECK(is_floating_point(x_dtype), DTypeError, "{}: x_dtype must be floating-point, got {}", op,
+               to_string(x_dtype));
+  const DType dtype = x_dtype == DType::F64 ? DType::F64 : DType::F32;
+  require_defined(op, "totals.sum", sum);
+  DLCUDA_CHECK(sum.rank() == 1, ShapeError, "{}: totals.sum must be (C), got shape {}", op,
+               to_string(sum.shape()));
+  const Shape channels = sum.shape();
+  const Device device = sum.device();
+  require_vector(op, "totals.sum", sum, channels, dtype, device);
+  require_vector(op, "totals.squares", totals.squares, channels, dtype, device);
+  require_vector(op, "weight", weight, channels, dtype, device);
+  require_vector(op, "bias", bias, channels, dtype, device);
+  require_running(op, running_mean, running_var, batches, channels, dtype, device);
+  DLCUDA_CHECK(count > 1, ShapeError, "{}: in training a channel needs more than one value, got {}", op,
+               count);
+
+  KnownNorm norm{.mean = Tensor::empty(channels, dtype, device),
+                 .inverse_std = Tensor::empty(channels, dtype, device),
+                 .weight = weight,
+                 .bias = bias,
+                 .scale = Tensor::empty(channels, x_dtype, device),
+                 .shift = Tensor::empty(channels, x_dtype, device)};
+  const TotalsViews views{.sum = sum.raw(),
+                          .squares = totals.squares.raw(),
+                          .count = static_cast<double>(count),
+                          .weight = weight.raw(),
+                          .bias = bias.raw(),
+                          .running_mean = optional_view(running_mean),
+                          .running_var = optional_view(running_var),
+                          .batches = optional_view(batches),
+                          .mean = norm.mean.raw(),
+                          .inverse_std = norm.inverse_std.raw(),
+                          .scale = norm.scale.raw(),
+                          .shift = norm.shift.raw()};
+  DLCUDA_DISPATCH_LOOPS(device, batch_norm_from_totals, views, params);
+  bump_running(running_mean, running_var, batches, true);
+  return norm;
 }
 
 BatchNormOutput batch_norm_inference(const Tensor& x, const Tensor& weight, const Tensor& bias,
@@ -109,28 +188,48 @@ BatchNormOutput batch_norm_inference(const Tensor& x, const Tensor& weight, cons
   return out;
 }
 
-BatchNormGradients batch_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& y,
-                                       const Tensor& weight, const Tensor& mean, const Tensor& inverse_std,
-                                       bool training, bool with_residual, const BatchNormParams& params) {
+BatchNormGradients batch_norm_backward(const BatchNormBackward& of, bool training, bool with_residual,
+                                       const BatchNormParams& params) {
   const char* op = "batch_norm_backward";
+  const Tensor& x = of.x;
   require_data(op, "x", x);
-  require_like(op, "dy", dy, "x", x);
-  require_optional_channels(op, "weight", weight, x);
-  require_channels(op, "mean", mean, x);
-  require_channels(op, "inverse_std", inverse_std, x);
+  require_like(op, "dy", of.dy, "x", x);
+  if (of.more.defined()) require_like(op, "more", of.more, "x", x);
+  require_optional_channels(op, "weight", of.weight, x);
+  require_optional_channels(op, "bias", of.bias, x);
+  require_channels(op, "mean", of.mean, x);
+  require_channels(op, "inverse_std", of.inverse_std, x);
   require_activation(op, params.activation);
-  if (params.activation.kind != Activation::Identity) require_like(op, "y", y, "x", x);
+  const ActivationParams identity{.kind = Activation::Identity};
+  const bool activated = params.activation.kind != Activation::Identity;
+  DLCUDA_CHECK(!activated || !with_residual || of.y.defined(), ArgumentError,
+               "{}: y is needed, because the residual that was added to it is not known", op);
+  if (of.y.defined()) require_like(op, "y", of.y, "x", x);
 
-  BatchNormGradients gradients{Tensor::empty_like(x), Tensor::empty_like(mean), Tensor::empty_like(mean),
-                               with_residual ? Tensor::empty_like(x) : Tensor{}};
-  const TensorView output = by_channel(params.activation.kind == Activation::Identity ? Tensor{} : y);
-  DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_backward_parameters, by_channel(dy), by_channel(x), output,
-                        mean.raw(), inverse_std.raw(), gradients.weight.raw(), gradients.bias.raw(),
+  BatchNormGradients gradients{Tensor::empty_like(x), Tensor::empty_like(of.mean),
+                               Tensor::empty_like(of.mean), Tensor()};
+  // The first pass leaves g where someone else wants it, or where it is a sum: the second one reads less
+  // then.
+  const bool leaves_g = of.more.defined() || (with_residual && activated);
+  const Tensor g = leaves_g ? Tensor::empty_like(x) : of.dy;
+  BatchNormOutput again{activated ? of.y : Tensor(), of.mean, of.inverse_std};
+  if (activated && !again.y.defined() && x.device().is_cpu()) {
+    again.y = Tensor::empty_like(x);
+    apply(x, of.weight, of.bias, {}, params.activation, again);
+  }
+  BatchNormBackwardViews views{by_channel(of.dy),   by_channel(of.more),      by_channel(x),
+                               by_channel(again.y), optional_view(of.weight), optional_view(of.bias),
+                               of.mean.raw(),       of.inverse_std.raw()};
+  DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_backward_parameters, views,
+                        by_channel(leaves_g ? g : Tensor()), gradients.weight.raw(), gradients.bias.raw(),
                         params.activation);
-  DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_backward_data, by_channel(dy), by_channel(x), output,
-                        mean.raw(), inverse_std.raw(), optional_view(weight), gradients.weight.raw(),
-                        gradients.bias.raw(), by_channel(gradients.x), by_channel(gradients.residual),
-                        training, params.activation);
+  views.dy = by_channel(g);
+  views.more = {};
+  if (leaves_g) views.y = {};
+  DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_backward_data, views, gradients.weight.raw(),
+                        gradients.bias.raw(), by_channel(gradients.x), training,
+                        leaves_g ? identity : params.activation);
+  if (with_residual) gradients.residual = g;
   return gradients;
 }
 
@@ -139,12 +238,12 @@ FoldedWeights fold_batch_norm(const Tensor& layer_weight, const Tensor& layer_bi
                               double epsilon) {
   const char* op = "fold_batch_norm";
   require_floating(op, "layer_weight", layer_weight);
-  require_contiguous(op, "layer_weight", layer_weight);
+  require_dense(op, "layer_weight", layer_weight);
   DLCUDA_CHECK(layer_weight.rank() >= 2, ShapeError,
                "fold_batch_norm: layer_weight must have an output and an input axis, got shape {}",
                to_string(layer_weight.shape()));
   const std::int64_t channels = layer_weight.size(0);
-  const Tensor rows = layer_weight.detach().view({1, channels, -1, 1});
+  const Tensor rows = contiguous(layer_weight.detach()).view({1, channels, -1, 1});
   require_channels(op, "running_mean", running_mean, rows);
   require_channels(op, "running_var", running_var, rows);
   require_optional_channels(op, "weight", weight, rows);
@@ -167,7 +266,7 @@ FoldedWeights fold_batch_norm(const Tensor& layer_weight, const Tensor& layer_bi
   apply(old_bias.view({1, channels}), weight, bias, {}, {.kind = Activation::Identity}, shifted);
   scaled.mean = Tensor::zeros_like(scaled.mean);
   apply(rows, weight, {}, {}, {.kind = Activation::Identity}, scaled);
-  return {scaled.y.view(layer_weight.shape()), shifted.y.view({channels})};
+  return {to_format(scaled.y.view(layer_weight.shape()), layer_weight.format()), shifted.y.view({channels})};
 }
 
 }  // namespace dlcuda::kernels

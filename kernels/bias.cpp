@@ -1,6 +1,6 @@
 #include "dlcuda/kernels/bias.h"
 
-#include "dlcuda/kernels/checks.h"
+#include "dlcuda/kernels/axis_layout.h"
 #include "dlcuda/kernels/dispatch.h"
 
 namespace dlcuda::kernels {
@@ -30,6 +30,20 @@ Tensor bias_backward(const Tensor& dy) {
   Tensor db = Tensor::empty(Shape{dy.size(1)}, dy.dtype(), dy.device());
   DLCUDA_DISPATCH_LOOPS(dy.device(), bias_backward, dy.raw(), db.raw());
   return db;
+}
+
+ActivationBiasGradients activation_bias_backward(const Tensor& dy, const Tensor& y,
+                                                 const ActivationParams& activation) {
+  const char* op = "activation_bias_backward";
+  require_channels(op, "dy", dy);
+  require_like(op, "y", y, "dy", dy);
+  DLCUDA_CHECK(!activation_saves_input(activation.kind), ArgumentError,
+               "{}: the gradient of this activation needs its input; call activation_backward", op);
+  ActivationBiasGradients gradients{Tensor::empty_like(dy),
+                                    Tensor::empty(Shape{dy.size(1)}, dy.dtype(), dy.device())};
+  DLCUDA_DISPATCH_LOOPS(dy.device(), activation_bias_backward, along_axis(dy, 1), along_axis(y, 1),
+                        along_axis(gradients.x, 1), gradients.bias.raw(), activation);
+  return gradients;
 }
 
 }  // namespace dlcuda::kernels

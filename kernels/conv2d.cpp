@@ -42,6 +42,11 @@ std::array<std::int64_t, 2> same(std::int64_t in, std::int64_t kernel, std::int6
   return {missing / 2, missing - missing / 2};
 }
 
+/// Nothing to sum over: outputs are constants, and no library is asked.
+bool is_empty(const Tensor& a, const Tensor& b) { return a.numel() == 0 || b.numel() == 0; }
+
+}  // namespace
+
 void require_image(const char* op, const char* name, const Tensor& x) {
   require_floating(op, name, x);
   require_rank(op, name, x, 4);
@@ -50,16 +55,11 @@ void require_image(const char* op, const char* name, const Tensor& x) {
 
 void require_weight(const char* op, const Tensor& weight, const char* like_name, const Tensor& like) {
   require_rank(op, "weight", weight, 4);
-  require_contiguous(op, "weight", weight);
+  require_dense(op, "weight", weight);
   require_device(op, "weight", weight, like.device());
   DLCUDA_CHECK(weight.dtype() == like.dtype(), DTypeError, "{}: weight is {} and {} is {}; cast one", op,
                to_string(weight.dtype()), like_name, to_string(like.dtype()));
 }
-
-/// Nothing to sum over: outputs are constants, and no library is asked.
-bool is_empty(const Tensor& a, const Tensor& b) { return a.numel() == 0 || b.numel() == 0; }
-
-}  // namespace
 
 Conv2dParams same_padding(const Shape& x, const std::array<std::int64_t, 2>& kernel, Conv2dParams params) {
   DLCUDA_CHECK(x.rank() == 4, ShapeError, "same_padding: x must have 4 axes (N, C, H, W), got shape {}",
@@ -139,7 +139,8 @@ Tensor conv2d_backward_data(const Tensor& dy, const Tensor& weight, const Shape&
 }
 
 Conv2dWeightGradients conv2d_backward_weight(const Tensor& x, const Tensor& dy, const Shape& weight_shape,
-                                             const Conv2dParams& params, bool with_bias) {
+                                             const Conv2dParams& params, bool with_bias,
+                                             MemoryFormat weight_format) {
   const char* op = "conv2d_backward_weight";
   require_image(op, "x", x);
   require_image(op, "dy", dy);
@@ -150,7 +151,7 @@ Conv2dWeightGradients conv2d_backward_weight(const Tensor& x, const Tensor& dy, 
                ShapeError, "{}: x is {} and dy is {}; convert one with kernels::to_format", op,
                to_string(x.format()), to_string(dy.format()));
   Conv2dWeightGradients out;
-  out.weight = Tensor::empty(weight_shape, x.dtype(), x.device());
+  out.weight = Tensor::empty(weight_shape, x.dtype(), x.device(), weight_format);
   if (with_bias) out.bias = Tensor::empty(Shape{weight_shape[0]}, x.dtype(), x.device());
   if (is_empty(x, dy)) {
     out.weight.zero();

@@ -39,7 +39,8 @@ Shape conv2d_shape(const Shape& x, const Shape& weight, const Conv2dParams& para
 /// y[n, o, oh, ow] = bias[o] + sum over c, i, j of weight[o, c, i, j] *
 ///                   x[n, g C / groups + c, oh stride - top + i dilation, ow stride - left + j dilation],
 /// with g = o / (O / groups), and x = 0 beyond its borders; y takes x's format. `bias` may be undefined.
-/// Weight is contiguous (O, C / groups, KH, KW).
+/// Weight is (O, C / groups, KH, KW) in either format; on CUDA it is used as it lies where x has the same
+/// one, and copied in each call where not.
 Tensor conv2d_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params);
 
 /// Gradient with respect to x, of shape `x_shape`, in dy's format.
@@ -47,14 +48,16 @@ Tensor conv2d_backward_data(const Tensor& dy, const Tensor& weight, const Shape&
                             const Conv2dParams& params);
 
 struct Conv2dWeightGradients {
-  Tensor weight;  ///< (O, C / groups, KH, KW), contiguous
+  Tensor weight;  ///< (O, C / groups, KH, KW)
   Tensor bias;    ///< (O); undefined unless asked for
 };
-/// Gradients with respect to weight and, if `with_bias`, bias.
+/// Gradients with respect to weight, in `weight_format`, and, if `with_bias`, bias.
 Conv2dWeightGradients conv2d_backward_weight(const Tensor& x, const Tensor& dy, const Shape& weight_shape,
-                                             const Conv2dParams& params, bool with_bias);
+                                             const Conv2dParams& params, bool with_bias,
+                                             MemoryFormat weight_format = MemoryFormat::Contiguous);
 
-// x, y: dense in either format, both the same; weight: contiguous; a null pointer in bias.data means none.
+// x, y: dense in either format, both the same; weight: dense in either; a null pointer in bias.data means
+// none.
 DLCUDA_BACKENDS(void conv2d_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,
                                     const TensorView& y, const Conv2dParams& params);
                 void conv2d_backward_data(const TensorView& dy, const TensorView& weight,

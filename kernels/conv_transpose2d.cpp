@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
+#include "dlcuda/kernels/bias.h"
 #include "dlcuda/kernels/checks.h"
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/dispatch.h"
-#include "dlcuda/kernels/layout.h"
 #include "dlcuda/kernels/matmul.h"
 
 namespace dlcuda::kernels {
@@ -37,10 +37,12 @@ void require_image(const char* op, const char* name, const Tensor& x) {
 
 void require_weight(const char* op, const Tensor& weight, const Tensor& like) {
   require_rank(op, "weight", weight, 4);
-  require_contiguous(op, "weight", weight);
+  require_dense(op, "weight", weight);
   require_dtype(op, "weight", weight, like.dtype());
   require_device(op, "weight", weight, like.device());
 }
+
+constexpr MemoryFormat kLast = MemoryFormat::ChannelsLast;
 
 /// Whether each output comes from one tap alone: windows stand side by side.
 bool taps_never_meet(const Shape& weight, const ConvTranspose2dParams& params) {
@@ -50,21 +52,18 @@ bool taps_never_meet(const Shape& weight, const ConvTranspose2dParams& params) {
          params.groups == 1;
 }
 
-/// The pixels of a channels-last tensor as rows (N H W, C).
-TensorView pixel_rows(const Tensor& x) {
+/// A channels-last tensor as a matrix whose rows hold `axes` of its axes: a pixel's channels (1), or all
+/// taps (KH KW O) of a filter (3).
+TensorView rows_of(const Tensor& x, int axes) {
   TensorView rows = x.raw();
   rows.rank = 2;
-  rows.shape[0] = x.size(0) * x.size(2) * x.size(3);
-  rows.shape[1] = rows.strides[0] = x.size(1);
+  rows.shape[1] = rows.strides[0] = axes == 1 ? x.size(1) : x.size(1) * x.size(2) * x.size(3);
+  rows.shape[0] = x.numel() / rows.shape[1];
   rows.strides[1] = 1;
   return rows;
 }
-
-/// weight (C, O, KH, KW) as (C, KH KW O): an output pixel's channels lie side by side.
-Tensor tap_matrix(const Tensor& weight) {
-  constexpr int kTapsFirst[] = {0, 2, 3, 1};
-  return permute(weight, kTapsFirst).view({weight.size(0), weight.numel() / weight.size(0)});
-}
+TensorView pixel_rows(const Tensor& x) { return rows_of(x, 1); }
+TensorView filter_rows(const Tensor& weight) { return rows_of(weight, 3); }
 
 void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y,
              const ConvTranspose2dParams& params) {
@@ -77,10 +76,11 @@ void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Te
     if (detour) DLCUDA_DISPATCH_LOOPS(x.device(), copy, out.raw(), y.raw());
     return;
   }
-  const Tensor pixels = to_format(x, MemoryFormat::ChannelsLast), taps = tap_matrix(weight);
-  const Tensor rows = Tensor::empty({x.size(0) * x.size(2) * x.size(3), taps.size(1)}, x.dtype(), x.device());
-  DLCUDA_DISPATCH(x.device(), matmul, pixel_rows(pixels), taps.raw(), TensorView{}, rows.raw(),
-                  MatmulParams{});
+  const Tensor pixels = to_format(x, kLast), filters = to_format(weight, kLast);
+  const TensorView taps = filter_rows(filters);
+  const Tensor rows =
+      Tensor::empty({x.size(0) * x.size(2) * x.size(3), taps.shape[1]}, x.dtype(), x.device());
+  DLCUDA_DISPATCH(x.device(), matmul, pixel_rows(pixels), taps, TensorView{}, rows.raw(), MatmulParams{});
   DLCUDA_DISPATCH_LOOPS(x.device(), spread_taps, rows.raw(), optional_view(bias), y.raw(), weight.size(2),
                         weight.size(3));
 }
@@ -91,6 +91,22 @@ Tensor tap_rows(const Tensor& dy, const Shape& weight) {
   Tensor rows = Tensor::empty({pixels, taps * dy.size(1)}, dy.dtype(), dy.device());
   DLCUDA_DISPATCH_LOOPS(dy.device(), gather_taps, dy.raw(), rows.raw(), weight[2], weight[3]);
   return rows;
+}
+
+/// Gradients from those rows.
+Tensor data_of_rows(const Tensor& rows, const Tensor& weight, const Shape& x_shape, MemoryFormat format) {
+  Tensor dx = Tensor::empty(x_shape, rows.dtype(), rows.device(), kLast);
+  const Tensor filters = to_format(weight, kLast);
+  DLCUDA_DISPATCH(rows.device(), matmul, rows.raw(), filter_rows(filters), TensorView{}, pixel_rows(dx),
+                  MatmulParams{.transpose_b = true});
+  return to_format(dx, format);
+}
+Tensor weight_of_rows(const Tensor& x, const Tensor& rows, const Shape& weight_shape, MemoryFormat format) {
+  Tensor dw = Tensor::empty(weight_shape, rows.dtype(), rows.device(), kLast);
+  const Tensor pixels = to_format(x, kLast);
+  DLCUDA_DISPATCH(rows.device(), matmul, pixel_rows(pixels), rows.raw(), TensorView{}, filter_rows(dw),
+                  MatmulParams{.transpose_a = true});
+  return to_format(dw, format);
 }
 
 }  // namespace
@@ -167,15 +183,11 @@ Tensor conv_transpose2d_backward_data(const Tensor& dy, const Tensor& weight, co
     DLCUDA_DISPATCH(dy.device(), conv_transpose2d_backward_data, dy.raw(), weight.raw(), dx.raw(), params);
     return dx;
   }
-  Tensor dx = Tensor::empty(x_shape, dy.dtype(), dy.device(), MemoryFormat::ChannelsLast);
-  const Tensor rows = tap_rows(dy, weight.shape()), taps = tap_matrix(weight);
-  DLCUDA_DISPATCH(dy.device(), matmul, rows.raw(), taps.raw(), TensorView{}, pixel_rows(dx),
-                  MatmulParams{.transpose_b = true});
-  return to_format(dx, dy.format());
+  return data_of_rows(tap_rows(dy, weight.shape()), weight, x_shape, dy.format());
 }
 
 Tensor conv_transpose2d_backward_weight(const Tensor& x, const Tensor& dy, const Shape& weight_shape,
-                                        const ConvTranspose2dParams& params) {
+                                        const ConvTranspose2dParams& params, MemoryFormat weight_format) {
   const char* op = "conv_transpose2d_backward_weight";
   require_image(op, "x", x);
   require_image(op, "dy", dy);
@@ -185,21 +197,50 @@ Tensor conv_transpose2d_backward_weight(const Tensor& x, const Tensor& dy, const
   DLCUDA_CHECK((x.is_contiguous() && dy.is_contiguous()) || (x.is_channels_last() && dy.is_channels_last()),
                ShapeError, "{}: x is {} and dy is {}; convert one with kernels::to_format", op,
                to_string(x.format()), to_string(dy.format()));
+  if (dy.numel() == 0) return Tensor::zeros(weight_shape, x.dtype(), x.device(), weight_format);
+  if (taps_never_meet(weight_shape, params)) {
+    return weight_of_rows(x, tap_rows(dy, weight_shape), weight_shape, weight_format);
+  }
   Tensor dw = Tensor::empty(weight_shape, x.dtype(), x.device());
-  if (dy.numel() == 0) {
-    dw.zero();
-    return dw;
+  DLCUDA_DISPATCH(x.device(), conv_transpose2d_backward_weight, x.raw(), dy.raw(), dw.raw(), params);
+  return to_format(dw, weight_format);
+}
+
+ConvTranspose2dGradients conv_transpose2d_backward(const Tensor& dy, const ConvTranspose2dBackward& wanted,
+                                                   const ConvTranspose2dParams& params) {
+  const char* op = "conv_transpose2d_backward";
+  const auto& [x, weight, x_shape, weight_shape, x_format, weight_format, wants_x, wants_weight, wants_bias] =
+      wanted;
+  require_floating(op, "dy", dy);
+  require_shape(op, "dy", dy, conv_transpose2d_shape(x_shape, weight_shape, params));
+  ConvTranspose2dGradients gradients;
+  if (!taps_never_meet(weight_shape, params) || dy.numel() == 0) {
+    const Tensor dense = to_format(dy, x_format);
+    if (wants_x) gradients.x = conv_transpose2d_backward_data(dense, weight, x_shape, params);
+    if (wants_weight) {
+      gradients.weight = conv_transpose2d_backward_weight(to_format(x, x_format), dense, weight_shape, params,
+                                                          weight_format);
+    }
+    if (wants_bias) gradients.bias = bias_backward(dense);
+    return gradients;
   }
-  if (!taps_never_meet(weight_shape, params)) {
-    DLCUDA_DISPATCH(x.device(), conv_transpose2d_backward_weight, x.raw(), dy.raw(), dw.raw(), params);
-    return dw;
+  const Tensor rows = tap_rows(dy, weight_shape);
+  const auto require = [&](const char* name, const Tensor& given, const Shape& shape) {
+    require_shape(op, name, given, shape);
+    require_dense(op, name, given);
+    require_dtype(op, name, given, dy.dtype());
+    require_device(op, name, given, dy.device());
+  };
+  if (wants_x) {
+    require("weight", weight, weight_shape);
+    gradients.x = data_of_rows(rows, weight, x_shape, x_format);
   }
-  const Tensor pixels = to_format(x, MemoryFormat::ChannelsLast), rows = tap_rows(dy, weight_shape);
-  const Tensor taps = Tensor::empty({x.size(1), rows.size(1)}, x.dtype(), x.device());
-  DLCUDA_DISPATCH(x.device(), matmul, pixel_rows(pixels), rows.raw(), TensorView{}, taps.raw(),
-                  MatmulParams{.transpose_a = true});
-  constexpr int kTapsLast[] = {0, 3, 1, 2};
-  return permute(taps.view({weight_shape[0], weight_shape[2], weight_shape[3], weight_shape[1]}), kTapsLast);
+  if (wants_weight) {
+    require("x", x, x_shape);
+    gradients.weight = weight_of_rows(x, rows, weight_shape, weight_format);
+  }
+  if (wants_bias) gradients.bias = bias_backward(rows.view({-1, dy.size(1)}));
+  return gradients;
 }
 
 }  // namespace dlcuda::kernels

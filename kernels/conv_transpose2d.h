@@ -28,7 +28,8 @@ Shape conv_transpose2d_shape(const Shape& x, const Shape& weight, const ConvTran
 
 /// y[n, o, oh, ow] = bias[o] + sum over c, i, j of weight[c, o, i, j] x[n, c, h, w], over all h, w with
 /// oh = h stride - top + i dilation and ow = w stride - left + j dilation; c in o's group. y takes x's
-/// format. `bias` (O) may be undefined. Weight is contiguous.
+/// format. `bias` (O) may be undefined. Weight lies in either format; where no two taps meet, channels-last
+/// spares a copy.
 Tensor conv_transpose2d_forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
                                 const ConvTranspose2dParams& params);
 /// The same into y, which may be a channel slice: a part of a tensor that others are written into as well.
@@ -38,12 +39,28 @@ void conv_transpose2d_into(Tensor& y, const Tensor& x, const Tensor& weight, con
 /// Gradient with respect to x, of shape `x_shape`, in dy's format.
 Tensor conv_transpose2d_backward_data(const Tensor& dy, const Tensor& weight, const Shape& x_shape,
                                       const ConvTranspose2dParams& params);
-/// Gradient with respect to weight. That of the bias is bias_backward(dy).
+/// Gradient with respect to weight, in `weight_format`. That of the bias is bias_backward(dy).
 Tensor conv_transpose2d_backward_weight(const Tensor& x, const Tensor& dy, const Shape& weight_shape,
-                                        const ConvTranspose2dParams& params);
+                                        const ConvTranspose2dParams& params,
+                                        MemoryFormat weight_format = MemoryFormat::Contiguous);
 
-// x and dx dense; y and dy dense or channel slices; weight contiguous; a null pointer in bias.data means
-// none.
+/// What conv_transpose2d_backward() is to compute, and what from.
+struct ConvTranspose2dBackward {
+  Tensor x, weight;  ///< that of the two whose gradient is not wanted may be undefined
+  Shape x_shape, weight_shape;
+  MemoryFormat x_format, weight_format;  ///< of the gradients
+  bool wants_x, wants_weight, wants_bias;
+};
+struct ConvTranspose2dGradients {
+  Tensor x, weight, bias;  ///< undefined where not wanted
+};
+/// The gradients that are wanted, with what they share computed once. dy may be a channel slice, in either
+/// format.
+ConvTranspose2dGradients conv_transpose2d_backward(const Tensor& dy, const ConvTranspose2dBackward& wanted,
+                                                   const ConvTranspose2dParams& params);
+
+// x and dx dense; y and dy dense or channel slices; weight dense in either format; a null pointer in
+// bias.data means none.
 DLCUDA_BACKENDS(
     void conv_transpose2d_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,
                                   const TensorView& y, const ConvTranspose2dParams& params);

@@ -3,11 +3,13 @@
 #include "dlcuda/core/check.h"
 #include "dlcuda/kernels/activation.h"
 #include "dlcuda/kernels/arithmetic.h"
+#include "dlcuda/kernels/augment.h"
 #include "dlcuda/kernels/batch_norm.h"
 #include "dlcuda/kernels/bias.h"
 #include "dlcuda/kernels/boxes.h"
 #include "dlcuda/kernels/confusion.h"
 #include "dlcuda/kernels/conv2d_fused.h"
+#include "dlcuda/kernels/conv2d_norm.h"
 #include "dlcuda/kernels/conv_transpose2d.h"
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/cross_entropy.h"
@@ -17,6 +19,7 @@
 #include "dlcuda/kernels/indexing.h"
 #include "dlcuda/kernels/libraries.h"
 #include "dlcuda/kernels/local_response_norm.h"
+#include "dlcuda/kernels/loss_scale.h"
 #include "dlcuda/kernels/matmul.h"
 #include "dlcuda/kernels/nms.h"
 #include "dlcuda/kernels/pool2d.h"
@@ -48,6 +51,7 @@ std::vector<LibraryInfo> libraries() {
 
 void activation_forward(View, View, const ActivationParams&) { refuse("activation"); }
 void activation_backward(View, View, View, const ActivationParams&) { refuse("activation_backward"); }
+void augment(View, View, View, View) { refuse("augment"); }
 void binary(View, View, View, BinaryOp) { refuse("arithmetic"); }
 void unary(View, View, const UnaryParams&) { refuse("arithmetic"); }
 void unary_backward(View, View, View, const UnaryParams&) { refuse("arithmetic"); }
@@ -56,19 +60,24 @@ void advance_counter(View, std::int64_t) { refuse("advance_counter"); }
 void batch_norm_statistics(View, View, View, View, View, View, const BatchNormParams&) {
   refuse("batch_norm");
 }
+void batch_norm_from_totals(const TotalsViews&, const BatchNormParams&) { refuse("batch_norm"); }
 void batch_norm_running(View, View, View, View, double) { refuse("batch_norm"); }
 void batch_norm_apply(View, View, View, View, View, View, View, const ActivationParams&) {
   refuse("batch_norm");
 }
-void batch_norm_backward_parameters(View, View, View, View, View, View, View, const ActivationParams&) {
+void batch_norm_backward_parameters(const BatchNormBackwardViews&, View, View, View,
+                                    const ActivationParams&) {
   refuse("batch_norm_backward");
 }
-void batch_norm_backward_data(View, View, View, View, View, View, View, View, View, View, bool,
+void batch_norm_backward_data(const BatchNormBackwardViews&, View, View, View, bool,
                               const ActivationParams&) {
   refuse("batch_norm_backward");
 }
 void bias_add(View, View, View) { refuse("bias_add"); }
 void bias_backward(View, View) { refuse("bias_backward"); }
+void activation_bias_backward(View, View, View, View, const ActivationParams&) {
+  refuse("activation_bias_backward");
+}
 void box_overlap(View, View, View, BoxOverlap) { refuse("box_overlap"); }
 void box_overlap_backward(View, View, View, View, View, BoxOverlap) { refuse("box_overlap_backward"); }
 void box_overlap_matrix(View, View, View, BoxOverlap) { refuse("box_overlap_matrix"); }
@@ -79,6 +88,18 @@ void conv2d_fused(View, View, View, View, View, const Conv2dParams&, const Activ
 }
 void conv2d_backward_data(View, View, View, const Conv2dParams&) { refuse("conv2d_backward_data"); }
 void conv2d_backward_weight(View, View, View, View, const Conv2dParams&) { refuse("conv2d_backward_weight"); }
+bool conv2d_absorbs_norms(const Shape&, const Shape&, const Shape&, DType, const Conv2dParams&, bool) {
+  return false;
+}
+void conv2d_norm_forward(View, const NormViews&, View, View, View, View, const Conv2dParams&) {
+  refuse("conv2d_norm");
+}
+void conv2d_norm_backward_weight(View, const NormViews&, View, View, const Conv2dParams&) {
+  refuse("conv2d_norm_backward_weight");
+}
+void conv2d_norm_backward_data(View, View, View, const NormViews&, View, View, View, const Conv2dParams&) {
+  refuse("conv2d_norm_backward_data");
+}
 void copy(View, View) { refuse("copy"); }
 void conv_transpose2d_forward(View, View, View, View, const ConvTranspose2dParams&) {
   refuse("conv_transpose2d");
@@ -138,9 +159,16 @@ void reduce(View, View, Reduction) { refuse("reduce"); }
 void argmax(View, View, bool) { refuse("argmax"); }
 void softmax_forward(View, View, bool) { refuse("softmax"); }
 void softmax_backward(View, View, View, bool) { refuse("softmax_backward"); }
-void sgd_update(std::span<const UpdateTensors>, View, const SgdParams&) { refuse("sgd_update"); }
-void rmsprop_update(std::span<const UpdateTensors>, View, const RmsPropParams&) { refuse("rmsprop_update"); }
-void adam_update(std::span<const UpdateTensors>, View, View, const AdamParams&) { refuse("adam_update"); }
+void settle_loss_scale(std::span<const GradientView>, const LossScaleViews&, const LossScaleParams&) {
+  refuse("settle_loss_scale");
+}
+void sgd_update(std::span<const UpdateTensors>, View, View, const SgdParams&) { refuse("sgd_update"); }
+void rmsprop_update(std::span<const UpdateTensors>, View, View, const RmsPropParams&) {
+  refuse("rmsprop_update");
+}
+void adam_update(std::span<const UpdateTensors>, View, View, View, const AdamParams&) {
+  refuse("adam_update");
+}
 void confusion_metrics(View, View, View, View, View) { refuse("confusion_metrics"); }
 void yolo_decode(View, View, View, View, View) { refuse("yolo_decode"); }
 void yolo_loss_forward(const YoloLossViews&, View, View, const YoloLossParams&) { refuse("yolo_loss"); }

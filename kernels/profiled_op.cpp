@@ -12,13 +12,16 @@ struct ConvolutionCost {
   std::string_view op;
   int picture, filters;
 };
-constexpr std::array<ConvolutionCost, 7> kConvolutions{{{"conv2d_forward", 3, 1},
-                                                        {"conv2d_fused", 4, 1},
-                                                        {"conv2d_backward_data", 0, 1},
-                                                        {"conv2d_backward_weight", 1, 2},
-                                                        {"conv_transpose2d_forward", 0, 1},
-                                                        {"conv_transpose2d_backward_data", 2, 1},
-                                                        {"conv_transpose2d_backward_weight", 0, 2}}};
+constexpr std::array<ConvolutionCost, 10> kConvolutions{{{"conv2d_forward", 3, 1},
+                                                         {"conv2d_fused", 4, 1},
+                                                         {"conv2d_backward_data", 0, 1},
+                                                         {"conv2d_backward_weight", 1, 2},
+                                                         {"conv2d_norm_forward", 3, 2},
+                                                         {"conv2d_norm_backward_data", 0, 1},
+                                                         {"conv2d_norm_backward_weight", 2, 3},
+                                                         {"conv_transpose2d_forward", 0, 1},
+                                                         {"conv_transpose2d_backward_data", 2, 1},
+                                                         {"conv_transpose2d_backward_weight", 0, 2}}};
 
 const TensorView* at(std::span<const profile_detail::Argument> tensors, int position) {
   const auto found = std::find_if(tensors.begin(), tensors.end(),

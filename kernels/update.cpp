@@ -1,6 +1,6 @@
 #include "dlcuda/kernels/update.h"
 
-#include "dlcuda/kernels/checks.h"
+#include "dlcuda/kernels/axis_layout.h"
 #include "dlcuda/kernels/dispatch.h"
 
 namespace dlcuda::kernels {
@@ -13,10 +13,20 @@ void require_scalar(const char* op, const char* name, const Tensor& x, DType dty
                to_string(x.shape()));
 }
 
+/// Whether elements that lie side by side in one do in the other, too: these kernels look at no shapes.
+bool lies_like(const TensorView& x, const TensorView& like) {
+  if (x.rank != like.rank) return lies_contiguous(x) && lies_contiguous(like);
+  for (int axis = 0; axis < x.rank; ++axis) {
+    if (x.shape[axis] > 1 && x.strides[axis] != like.strides[axis]) return false;
+  }
+  return true;
+}
+
 /// states: how many the optimiser needs.
 void check(const char* op, std::span<const UpdateTensors> tensors, int states, const Tensor& lr,
-           Device device) {
+           const Tensor& unscale, Device device) {
   require_scalar(op, "lr", lr, DType::F32, device);
+  if (unscale.defined()) require_scalar(op, "unscale", unscale, DType::F32, device);
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const auto& [parameter, gradient, state1, state2, copy] = tensors[i];
     DLCUDA_CHECK(parameter.dtype == DType::F32 || (parameter.dtype == DType::F64 && device.is_cpu()),
@@ -30,6 +40,10 @@ void check(const char* op, std::span<const UpdateTensors> tensors, int states, c
       DLCUDA_CHECK(x.numel() == parameter.numel(), ShapeError,
                    "{}: {} of parameter {} must have {} elements like it, got {}", op, name, i,
                    parameter.numel(), x.numel());
+      DLCUDA_CHECK(lies_like(x, parameter), ShapeError,
+                   "{}: {} of parameter {} lies in another memory format than it; convert one with "
+                   "kernels::to_format",
+                   op, name, i);
     };
     const auto is_low = [](DType dtype) { return dtype == DType::BF16 || dtype == DType::F16; };
     const std::string own(to_string(parameter.dtype));
@@ -50,22 +64,24 @@ void check(const char* op, std::span<const UpdateTensors> tensors, int states, c
 }  // namespace
 
 void sgd_update(Device device, std::span<const UpdateTensors> tensors, const Tensor& lr,
-                const SgdParams& params) {
-  check("sgd_update", tensors, params.momentum != 0 ? 1 : 0, lr, device);
-  if (!tensors.empty()) DLCUDA_DISPATCH_LOOPS(device, sgd_update, tensors, lr.raw(), params);
+                const SgdParams& params, const Tensor& unscale) {
+  check("sgd_update", tensors, params.momentum != 0 ? 1 : 0, lr, unscale, device);
+  if (!tensors.empty())
+    DLCUDA_DISPATCH_LOOPS(device, sgd_update, tensors, lr.raw(), optional_view(unscale), params);
 }
 
 void rmsprop_update(Device device, std::span<const UpdateTensors> tensors, const Tensor& lr,
-                    const RmsPropParams& params) {
-  check("rmsprop_update", tensors, params.momentum != 0 ? 2 : 1, lr, device);
-  if (!tensors.empty()) DLCUDA_DISPATCH_LOOPS(device, rmsprop_update, tensors, lr.raw(), params);
+                    const RmsPropParams& params, const Tensor& unscale) {
+  check("rmsprop_update", tensors, params.momentum != 0 ? 2 : 1, lr, unscale, device);
+  if (!tensors.empty())
+    DLCUDA_DISPATCH_LOOPS(device, rmsprop_update, tensors, lr.raw(), optional_view(unscale), params);
 }
 
 void adam_update(Device device, std::span<const UpdateTensors> tensors, const Tensor& lr, Tensor& step,
-                 const AdamParams& params) {
-  check("adam_update", tensors, 2, lr, device);
+                 const AdamParams& params, const Tensor& unscale) {
+  check("adam_update", tensors, 2, lr, unscale, device);
   require_scalar("adam_update", "step", step, DType::I64, device);
-  DLCUDA_DISPATCH_LOOPS(device, adam_update, tensors, lr.raw(), step.raw(), params);
+  DLCUDA_DISPATCH_LOOPS(device, adam_update, tensors, lr.raw(), step.raw(), optional_view(unscale), params);
   step.bump_version();
 }
 

@@ -25,8 +25,10 @@ struct UpdateTensors {
   }
 };
 
-// What all have in common: lr is f32, one element, on the device. Where a label out of range was found on a
-// CUDA device (kernels/cross_entropy.h), nothing is changed until that was reported.
+// What all have in common: lr is f32, one element, on the device. unscale, if there is one, is the same: what
+// gradients are multiplied by first; where it is 0, nothing is changed (kernels/loss_scale.h). Where a label
+// out of range was found on a CUDA device (kernels/cross_entropy.h), nothing is changed until that was
+// reported.
 
 struct SgdParams {
   double momentum = 0;
@@ -36,7 +38,7 @@ struct SgdParams {
 /// g = gradient + weight_decay * parameter; state1 = momentum * state1 + g; parameter -= lr * (state1, or
 /// g + momentum * state1 with nesterov, or g without momentum, which needs no state).
 void sgd_update(Device device, std::span<const UpdateTensors> tensors, const Tensor& lr,
-                const SgdParams& params);
+                const SgdParams& params, const Tensor& unscale = {});
 
 struct RmsPropParams {
   double alpha = 0.99;  ///< how much of the mean square stays
@@ -48,7 +50,7 @@ struct RmsPropParams {
 /// step = g / (sqrt(state1) + epsilon); with momentum, state2 = momentum * state2 + step takes its place;
 /// parameter -= lr * step.
 void rmsprop_update(Device device, std::span<const UpdateTensors> tensors, const Tensor& lr,
-                    const RmsPropParams& params);
+                    const RmsPropParams& params, const Tensor& unscale = {});
 
 struct AdamParams {
   double beta1 = 0.9;
@@ -60,14 +62,15 @@ struct AdamParams {
 /// Adam (Kingma & Ba, 2015) with bias correction. step: i64, one element, the updates so far; counted up
 /// first.
 void adam_update(Device device, std::span<const UpdateTensors> tensors, const Tensor& lr, Tensor& step,
-                 const AdamParams& params);
+                 const AdamParams& params, const Tensor& unscale = {});
 
 DLCUDA_LOOP_BACKENDS(void sgd_update(std::span<const UpdateTensors> tensors, const TensorView& lr,
-                                     const SgdParams& params);
+                                     const TensorView& unscale, const SgdParams& params);
                      void rmsprop_update(std::span<const UpdateTensors> tensors, const TensorView& lr,
-                                         const RmsPropParams& params);
+                                         const TensorView& unscale, const RmsPropParams& params);
                      void adam_update(std::span<const UpdateTensors> tensors, const TensorView& lr,
-                                      const TensorView& step, const AdamParams& params);)
+                                      const TensorView& step, const TensorView& unscale,
+                                      const AdamParams& params);)
 
 }  // namespace kernels
 }  // namespace dlcuda

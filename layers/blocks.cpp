@@ -41,11 +41,43 @@ ConvBnAct::ConvBnAct(const ConvBnActOptions& options)
   if (options.begins_at_zero) norm_.tensors().weight.detach().zero();
 }
 
-Tensor ConvBnAct::forward(const Tensor& x, const Tensor& residual) {
-  if (folded_) return conv_(x, residual, options_.activation);
-  const Tensor y = norm_(conv_(x), residual);
+Tensor ConvBnAct::convolve(const Pending& x, kernels::ChannelTotals& totals) {
+  const kernels::Conv2dParams& params = options_.conv.params;
+  const bool wants_totals =
+      norm_.uses_batch_statistics() && !conv_.bias().defined() && autograd::grad_enabled();
+  const auto absorbs = [&](const Tensor& input, bool x_norm) {
+    return wants_totals && kernels::conv2d_absorbs_norms(input, conv_.weight(), params, x_norm);
+  };
+  if (x.norm_ != nullptr && absorbs(x.raw_, true)) {
+    return conv_({x.raw_, x.totals_, x.norm_->tensors(), x.norm_->params()}, totals);
+  }
+  const Tensor input = x.value();
+  return absorbs(input, false) ? conv_({.raw = input}, totals) : conv_(input);
+}
+
+Tensor ConvBnAct::finish(const Tensor& raw, const Tensor& residual, const kernels::ChannelTotals& totals) {
+  const Tensor y = norm_(raw, residual, totals);
   const bool fused = norm_.params().activation.kind == options_.activation.kind;
   return fused ? y : functional::activation(y, options_.activation);
+}
+
+Tensor ConvBnAct::forward(const Pending& x, const Tensor& residual) {
+  if (folded_) return conv_(x.value(), residual, options_.activation);
+  kernels::ChannelTotals totals;
+  const Tensor raw = convolve(x, totals);
+  return finish(raw, residual, totals);
+}
+
+Pending ConvBnAct::pending(const Pending& x) {
+  // What the next convolution can take over is a ReLU behind a norm whose sums are known.
+  if (folded_ || options_.activation.kind != Activation::Relu) return (*this)(x, {});
+  kernels::ChannelTotals totals;
+  Tensor y = call([&] {
+    const Tensor raw = convolve(x, totals);
+    return totals.defined() ? raw : finish(raw, {}, {});
+  });
+  if (!totals.defined()) return y;
+  return {std::move(y), std::move(totals), norm_};
 }
 
 void ConvBnAct::fold() {

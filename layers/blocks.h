@@ -31,6 +31,25 @@ struct ConvBnActOptions {
   std::string conv_name = "0", norm_name = "1";
 };
 
+/// What one ConvBnAct hands to the next: activation(norm(x)), left to the next one's convolution where that
+/// can do it as it reads x, so that it is never written. Used once, while the block that made it lives.
+class Pending {
+ public:
+  Pending(Tensor value) : raw_(std::move(value)) {}  // nothing is left to do
+
+  /// Does what is left.
+  Tensor value() const { return norm_ == nullptr ? raw_ : (*norm_)(raw_, {}, totals_); }
+
+ private:
+  friend class ConvBnAct;
+  Pending(Tensor raw, kernels::ChannelTotals totals, BatchNorm2d& norm)
+      : raw_(std::move(raw)), totals_(std::move(totals)), norm_(&norm) {}
+
+  Tensor raw_;
+  kernels::ChannelTotals totals_;
+  BatchNorm2d* norm_ = nullptr;
+};
+
 /// activation(norm(conv(x)) + residual).
 class ConvBnAct : public Module {
  public:
@@ -38,11 +57,13 @@ class ConvBnAct : public Module {
   explicit ConvBnAct(const ConvBnActOptions& options);
   Tensor forward(const Tensor& x) override { return forward(x, {}); }
   /// residual: undefined, or like the output.
-  Tensor forward(const Tensor& x, const Tensor& residual);
+  Tensor forward(const Pending& x, const Tensor& residual);
   using Module::operator();
-  Tensor operator()(const Tensor& x, const Tensor& residual) {
+  Tensor operator()(const Pending& x, const Tensor& residual) {
     return call([&] { return forward(x, residual); });
   }
+  /// The same without a residual, for another ConvBnAct.
+  Pending pending(const Pending& x);
   std::string describe() const override;
   /// Makes the norm, with its running statistics, part of the convolution's weight and bias: what inference
   /// computes stays the same, the norm and its names are gone.
@@ -50,6 +71,10 @@ class ConvBnAct : public Module {
   bool is_folded() const { return folded_; }
 
  private:
+  /// The convolution's output, with its totals where it has them for nothing.
+  Tensor convolve(const Pending& x, kernels::ChannelTotals& totals);
+  Tensor finish(const Tensor& raw, const Tensor& residual, const kernels::ChannelTotals& totals);
+
   ConvBnActOptions options_;
   bool folded_ = false;
   Conv2d conv_;

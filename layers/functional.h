@@ -5,6 +5,7 @@
 
 #include "dlcuda/layers/functional/activation.h"
 #include "dlcuda/layers/functional/arithmetic.h"
+#include "dlcuda/layers/functional/conv_norm.h"
 #include "dlcuda/layers/functional/convolution.h"
 #include "dlcuda/layers/functional/detection.h"
 #include "dlcuda/layers/functional/dropout.h"

@@ -124,8 +124,16 @@ Tensor Conv2d::forward(const Tensor& x, const Tensor& residual,
   if (!autograd::any_requires_grad({x, weight_, bias_, residual})) {
     return kernels::conv2d_fused(x, weight_, bias_, residual, options_.params, activation, &packed_);
   }
-  const Tensor y = forward(x);
-  return functional::activation(residual.defined() ? functional::add(y, residual) : y, activation);
+  if (!residual.defined()) {
+    return functional::conv2d_activation(x, weight_, bias_, options_.params, activation);
+  }
+  return functional::activation(functional::add(forward(x), residual), activation);
+}
+
+Tensor Conv2d::forward(const functional::PendingNorm& x, kernels::ChannelTotals& totals) {
+  auto out = functional::conv2d_with_totals(x, weight_, options_.params);
+  totals = std::move(out.totals);
+  return std::move(out.y);
 }
 
 void Conv2d::replace(const Tensor& weight, const Tensor& bias) {
@@ -181,6 +189,9 @@ Linear::Linear(const LinearOptions& options) : options_(checked(options)) {
 }
 
 Tensor Linear::forward(const Tensor& x) { return functional::linear(x, weight_, bias_); }
+Tensor Linear::forward(const Tensor& x, const functional::ActivationParams& activation) {
+  return functional::linear_activation(x, weight_, bias_, activation);
+}
 
 std::string Linear::describe() const {
   return fmt::format("Linear({}, {}{})", options_.in_features, options_.out_features,

@@ -40,6 +40,11 @@ class Conv2d : public Module {
   Tensor operator()(const Tensor& x, const Tensor& residual, const functional::ActivationParams& activation) {
     return call([&] { return forward(x, residual, activation); });
   }
+  /// Without the bias, with the norm before it and the sums that the norm behind it asks for.
+  Tensor forward(const functional::PendingNorm& x, kernels::ChannelTotals& totals);
+  Tensor operator()(const functional::PendingNorm& x, kernels::ChannelTotals& totals) {
+    return call([&] { return forward(x, totals); });
+  }
   std::string describe() const override;
 
   const Conv2dOptions& options() const { return options_; }
@@ -48,6 +53,9 @@ class Conv2d : public Module {
   /// Takes these instead, which have the shapes of its own; a layer without bias gets one. Parameters that
   /// were handed out before are no longer its own.
   void replace(const Tensor& weight, const Tensor& bias);
+
+ protected:
+  bool takes_any_format() const override { return true; }
 
  private:
   Conv2dOptions options_;
@@ -73,6 +81,9 @@ class ConvTranspose2d : public Module {
   Tensor forward(const Tensor& x) override;
   std::string describe() const override;
 
+ protected:
+  bool takes_any_format() const override { return true; }
+
  private:
   ConvTranspose2dOptions options_;
   Tensor weight_, bias_;
@@ -94,6 +105,12 @@ class Linear : public Module {
   Linear(std::int64_t in_features, std::int64_t out_features)
       : Linear(LinearOptions{in_features, out_features}) {}
   Tensor forward(const Tensor& x) override;
+  /// activation(forward(x)).
+  Tensor forward(const Tensor& x, const functional::ActivationParams& activation);
+  using Module::operator();
+  Tensor operator()(const Tensor& x, const functional::ActivationParams& activation) {
+    return call([&] { return forward(x, activation); });
+  }
   std::string describe() const override;
 
  private:

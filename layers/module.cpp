@@ -158,6 +158,17 @@ void Module::to(DType dtype) {
   });
 }
 
+void Module::to(MemoryFormat format) {
+  replace_tensors([&](const Module& owner, const Tensor& tensor) {
+    return tensor.rank() == 4 && owner.takes_any_format() ? kernels::to_format(tensor, format) : tensor;
+  });
+}
+
+void Module::to(Device device, MemoryFormat pictures) {
+  to(device.is_cuda() ? pictures : MemoryFormat::Contiguous);
+  to(device);
+}
+
 void Module::register_parameter(std::string name, Tensor* parameter) {
   register_tensor(std::move(name), parameter, Kind::Parameter);
   parameter->set_requires_grad();

@@ -69,6 +69,13 @@ class Module {
   /// shared stays shared; gradients are left behind. Throws DTypeError for a dtype that is not
   /// floating-point.
   void to(DType dtype);
+  /// Lays the weights of convolutions out in this order; names, shapes and values stay, so do state_dict's
+  /// files. What is shared stays shared; gradients are left behind. Make optimisers afterwards: they keep
+  /// their states in the order of the parameters.
+  void to(MemoryFormat format);
+  /// to(device), with the weights in the order that its convolutions take them in without a copy where
+  /// pictures come in `pictures`: that one on CUDA; contiguous on the CPU, where oneDNN packs its own.
+  void to(Device device, MemoryFormat pictures);
   /// Children in order of registration; one that is registered inline has no name.
   const std::vector<std::pair<std::string, Module*>>& children() const { return children_; }
   /// One line for a summary: "Conv2d(1, 6, kernel 5x5)".
@@ -78,6 +85,8 @@ class Module {
   Module() = default;
   /// Whether this module's own tensors stay in f32 where the others are cast to 16 bits.
   virtual bool keeps_f32() const { return false; }
+  /// Whether this module's own tensors with four axes may lie in either format.
+  virtual bool takes_any_format() const { return false; }
   /// What operator()(x) does around forward(x): for a call operator that takes more than one tensor.
   template <typename Forward>
   Tensor call(const Forward& forward) {

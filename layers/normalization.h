@@ -12,11 +12,11 @@ class BatchNorm2d : public Module {
   /// params.activation, if any, follows in the same pass. Throws ArgumentError for channels below 1.
   explicit BatchNorm2d(std::int64_t channels, const functional::BatchNormParams& params = {});
   Tensor forward(const Tensor& x) override { return forward(x, {}); }
-  /// activation(norm(x) + residual)
-  Tensor forward(const Tensor& x, const Tensor& residual);
+  /// activation(norm(x) + residual); totals of x, where somebody has them.
+  Tensor forward(const Tensor& x, const Tensor& residual, const kernels::ChannelTotals& totals = {});
   using Module::operator();
-  Tensor operator()(const Tensor& x, const Tensor& residual) {
-    return call([&] { return forward(x, residual); });
+  Tensor operator()(const Tensor& x, const Tensor& residual, const kernels::ChannelTotals& totals = {}) {
+    return call([&] { return forward(x, residual, totals); });
   }
   std::string describe() const override;
   /// In training, unless weight and bias are frozen: then the running statistics serve, and do not move.

@@ -18,8 +18,8 @@ Adam::Adam(const NamedTensors& parameters, double learning_rate, const kernels::
   step_ = Tensor::zeros({1}, DType::I64, device());
 }
 
-void Adam::update(std::span<const kernels::UpdateTensors> tensors) {
-  kernels::adam_update(device(), tensors, learning_rate_tensor(), step_, params_);
+void Adam::update(std::span<const kernels::UpdateTensors> tensors, const Tensor& unscale) {
+  kernels::adam_update(device(), tensors, learning_rate_tensor(), step_, params_, unscale);
 }
 
 std::string Adam::describe() const {

@@ -66,6 +66,7 @@ Optimizer::Optimizer(const NamedTensors& parameters, double learning_rate, int s
   }
   tensors_.reserve(slots_.size());
   gradients_.reserve(slots_.size());
+  gradient_views_.reserve(slots_.size());
 }
 
 void Optimizer::set_learning_rate(double lr) {
@@ -77,7 +78,10 @@ void Optimizer::set_learning_rate(double lr) {
   kernels::fill(lr_, lr);
 }
 
-void Optimizer::step() {
+void Optimizer::step() { step(nullptr); }
+void Optimizer::step(LossScale& scale) { step(&scale); }
+
+void Optimizer::step(LossScale* scale) {
   const autograd::NoGrad no_grad;
   const MemoryTagScope scope(tag());
   const ProfileRange range("optimizer step", ProfilePhase::Update);
@@ -98,10 +102,20 @@ void Optimizer::step() {
       !tensors_.empty(), Error,
       "optimizer: no parameter has a gradient that is newer than the last step(); call backward() first, and "
       "make the optimizer after the module was moved with to()");
-  update(tensors_);
+  update(tensors_, settle(scale));
   if (capture::Recording* recording = capture::recording()) note_step(*recording);
   finish_step();
   gradients_.clear();
+}
+
+Tensor Optimizer::settle(LossScale* scale) {
+  if (scale == nullptr || !scale->enabled()) return {};
+  DLCUDA_CHECK(scale->device() == device(), DeviceError,
+               "optimizer: the loss scale is on {}, the parameters are on {}", to_string(scale->device()),
+               to_string(device()));
+  gradient_views_.clear();
+  for (const kernels::UpdateTensors& tensors : tensors_) gradient_views_.push_back({tensors.gradient});
+  return scale->settle(gradient_views_);
 }
 
 void Optimizer::finish_step() {

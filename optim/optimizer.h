@@ -12,6 +12,7 @@
 
 #include "dlcuda/kernels/update.h"
 #include "dlcuda/layers/module.h"
+#include "dlcuda/optim/loss_scale.h"
 
 namespace dlcuda::capture {
 struct Recording;
@@ -32,6 +33,9 @@ class Optimizer {
   /// One update of every parameter with a fresh gradient. Does not wait for the device; allocates nothing
   /// once all gradients have come with the memory format of their parameters.
   void step();
+  /// The same for gradients that scale.backward() has written. Where one of them is not finite, nothing is
+  /// updated or counted, and the scale falls. Throws DeviceError for a scale on another device.
+  void step(LossScale& scale);
   /// Takes effect at the next step(), without waiting for the device. Throws ArgumentError for a rate that is
   /// negative or not finite; 0 changes no parameter, but goes on gathering momentum.
   void set_learning_rate(double lr);
@@ -45,7 +49,8 @@ class Optimizer {
   /// DeviceError when the parameters are not all on one device.
   Optimizer(const NamedTensors& parameters, double learning_rate, int states);
 
-  virtual void update(std::span<const kernels::UpdateTensors> tensors) = 0;
+  /// unscale: undefined, or what gradients are multiplied by first (kernels/update.h).
+  virtual void update(std::span<const kernels::UpdateTensors> tensors, const Tensor& unscale) = 0;
   Device device() const { return lr_.device(); }
   /// f32, one element, on the device.
   const Tensor& learning_rate_tensor() const { return lr_; }
@@ -57,6 +62,9 @@ class Optimizer {
     std::array<Tensor, 2> state;
   };
 
+  void step(LossScale* scale);
+  /// What to multiply the gradients at hand by; undefined without a scale.
+  Tensor settle(LossScale* scale);
   void finish_step();
   void note_step(capture::Recording& recording);
 
@@ -67,6 +75,7 @@ class Optimizer {
   // Of the step at hand; members, so that their memory is used again.
   std::vector<kernels::UpdateTensors> tensors_;
   std::vector<Tensor> gradients_;
+  std::vector<kernels::GradientView> gradient_views_;
 };
 
 /// Stochastic gradient descent, with momentum and Nesterov's variant.
@@ -78,7 +87,7 @@ class Sgd : public Optimizer {
   std::string describe() const override;
 
  private:
-  void update(std::span<const kernels::UpdateTensors> tensors) override;
+  void update(std::span<const kernels::UpdateTensors> tensors, const Tensor& unscale) override;
   kernels::SgdParams params_;
 };
 
@@ -92,7 +101,7 @@ class RmsProp : public Optimizer {
   std::string describe() const override;
 
  private:
-  void update(std::span<const kernels::UpdateTensors> tensors) override;
+  void update(std::span<const kernels::UpdateTensors> tensors, const Tensor& unscale) override;
   kernels::RmsPropParams params_;
 };
 
@@ -106,7 +115,7 @@ class Adam : public Optimizer {
   std::string describe() const override;
 
  private:
-  void update(std::span<const kernels::UpdateTensors> tensors) override;
+  void update(std::span<const kernels::UpdateTensors> tensors, const Tensor& unscale) override;
   kernels::AdamParams params_;
   Tensor step_;  ///< i64, one element: updates so far
 };

@@ -17,8 +17,8 @@ RmsProp::RmsProp(const NamedTensors& parameters, double learning_rate, const ker
                "RmsProp: weight_decay must be finite and not negative, got {}", params.weight_decay);
 }
 
-void RmsProp::update(std::span<const kernels::UpdateTensors> tensors) {
-  kernels::rmsprop_update(device(), tensors, learning_rate_tensor(), params_);
+void RmsProp::update(std::span<const kernels::UpdateTensors> tensors, const Tensor& unscale) {
+  kernels::rmsprop_update(device(), tensors, learning_rate_tensor(), params_, unscale);
 }
 
 std::string RmsProp::describe() const {

@@ -15,8 +15,8 @@ Sgd::Sgd(const NamedTensors& parameters, double learning_rate, const kernels::Sg
                "Sgd: Nesterov's variant needs a momentum above 0");
 }
 
-void Sgd::update(std::span<const kernels::UpdateTensors> tensors) {
-  kernels::sgd_update(device(), tensors, learning_rate_tensor(), params_);
+void Sgd::update(std::span<const kernels::UpdateTensors> tensors, const Tensor& unscale) {
+  kernels::sgd_update(device(), tensors, learning_rate_tensor(), params_, unscale);
 }
 
 std::string Sgd::describe() const {

@@ -57,6 +57,12 @@ run_suites() {
     printf '%s lists no tests\n' "$binary"
     return 1
   fi
+  if [ "$rehearse" = 1 ]; then
+    # CTest runs all of them here; what is rehearsed is this script.
+    local all=${#suites[@]}
+    mapfile -t suites < <(printf '%s\n' "${suites[@]}" | awk 'NR % 8 == 1')
+    note "$2: rehearsed with ${#suites[@]} of $all suites"
+  fi
   export binary folder
   # shellcheck disable=SC2016  # expanded by the inner shell
   printf '%s\n' "${suites[@]}" | xargs -d '\n' -I '{}' -P 4 "$BASH" -c '
@@ -105,6 +111,7 @@ run_families() {
   export binary counts
   # shellcheck disable=SC2016  # expanded by the inner shell
   for family in "$root"/tests/ops/values/*.safetensors; do basename "$family" .safetensors; done |
+    awk -v step="$([ "$rehearse" = 1 ] && echo 6 || echo 1)" '(NR - 1) % step == 0' |
     xargs -I '{}' -P 4 "$BASH" -c '
       DLCUDA_OPS_FAMILY=$1 DLCUDA_OPS_COUNT=$counts/$1.count timeout 400 "$binary" --gtest_brief=1 >"$counts/$1.log" 2>&1 ||
         { printf "FAILED %s\n" "$1"; grep -E "^\[  FAILED  \]|Failure$|rror" "$counts/$1.log" | head -n 20; exit 1; }' \
@@ -203,10 +210,14 @@ bench_model() {
 
 stage_bench() {
   local device=cuda rounds=5 precision=bf16 models model batch status=0
+  local kernel_flags=() cost_flags=()
   # Batches that fill an H200.
   models=(lenet5:64 resnet18:256 resnet50:256 mobilenet_v2:256 vgg16:128 yolov2:64 unet_bn:32)
   if [ ! -x "$build/$bench" ]; then skip 'dlcuda was not built'; fi
-  if [ "$rehearse" = 1 ]; then device=cpu rounds=2 precision=fp32 models=(lenet5:64 unet_small:2); fi
+  if [ "$rehearse" = 1 ]; then
+    device=cpu rounds=2 precision=fp32 models=(lenet5:64 unet_small:2)
+    kernel_flags=(--scales 1 --seconds 0.001 --rounds 1) cost_flags=(--gflop 0.5 --seconds 0.01 --rounds 1)
+  fi
   bench_model lenet5-and-eager lenet5 --batch-size 64 --device "$device" --compare-eager --rounds "$rounds" || status=1
   for model in "${models[@]}"; do
     batch=${model#*:} model=${model%:*}
@@ -215,6 +226,13 @@ stage_bench() {
         --precision "$precision" --rounds "$rounds" --seconds 0.5 || { note "$model $mode failed" && status=1; }
     done
   done
+  if [ -x "$build/bin/kernel_bench" ]; then
+    "$build/bin/kernel_bench" --device "$device" "${kernel_flags[@]}" --save "$out/kernels.json" || status=1
+  fi
+  if [ -x "$build/bin/cost_table" ]; then
+    "$build/bin/cost_table" --device "$device" "${cost_flags[@]}" --save "$out/cost.json" --picture "$out/cost.svg" \
+      >"$out/cost.md" || status=1
+  fi
   if [ -x "$build/bin/allocator_bench" ]; then
     "$build/bin/allocator_bench" --benchmark_out="$out/allocator.json" --benchmark_out_format=json
   fi

@@ -139,7 +139,7 @@ Command add_bench(CLI::App& parent) {
   };
   app->add_flag("--train", flags->train, "steps of training (the default)");
   app->add_flag("--infer", flags->infer, "steps of inference, batch norms folded");
-  option("--precision", flags->precision, "NAME", "fp32, tf32 or bf16 (default: fp32)");
+  option("--precision", flags->precision, "NAME", "fp32, tf32, bf16 or fp16 (default: fp32)");
   option("--device", flags->device, "NAME", "auto, cpu, cuda or cuda:<index> (default: auto)");
   option("--format", flags->format, "NAME",
          "auto, channels-last or contiguous (default: auto, the model's own)");

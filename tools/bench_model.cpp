@@ -60,7 +60,7 @@ std::unique_ptr<Module> make_model(const BenchConfig& config) {
     fold_batch_norm(*model);
   }
   model->to(model_dtype(config.precision));
-  model->to(config.device);
+  model->to(config.device, config.format);
   return model;
 }
 
@@ -68,6 +68,7 @@ std::unique_ptr<Module> make_model(const BenchConfig& config) {
 
 BenchModel::BenchModel(const BenchConfig& config)
     : model_(make_model(config)),
+      loss_scale_(LossScale::for_dtype(model_dtype(config.precision), config.device)),
       dropout_(kernels::dropout_generator(config.device)),
       inputs_(to_tensors(resident_batch(config))),
       recorded_(config.device, [this](const std::vector<Tensor>& inputs) { return compute(inputs); }) {
@@ -85,8 +86,8 @@ std::vector<Tensor> BenchModel::compute(const std::vector<Tensor>& inputs) {
     return {(*model_)(inputs[0])};
   }
   const Tensor loss = task_->loss(*model_, to_batch(inputs));
-  loss.backward();
-  optimizer_->step();
+  loss_scale_.backward(loss);
+  optimizer_->step(loss_scale_);
   dropout_.end_step();
   return {loss};
 }

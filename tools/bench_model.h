@@ -49,6 +49,7 @@ class BenchModel {
   std::unique_ptr<Module> model_;
   std::unique_ptr<Task> task_;
   std::unique_ptr<Optimizer> optimizer_;  // of training alone
+  LossScale loss_scale_;
   kernels::Generator& dropout_;
   std::vector<Tensor> inputs_;
   CapturedStep recorded_;

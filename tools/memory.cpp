@@ -107,7 +107,8 @@ Command add_memory(CLI::App& parent) {
       parent.add_subcommand("memory", "what training a model takes, and the largest batch that fits");
   const auto flags = std::make_shared<Flags>();
   flags->add_to(*app, "32");
-  app->add_option("--precision", flags->precision, "fp32, tf32 or bf16 (default: fp32)")->type_name("NAME");
+  app->add_option("--precision", flags->precision, "fp32, tf32, bf16 or fp16 (default: fp32)")
+      ->type_name("NAME");
   app->add_option("--optimizer", flags->optimizer,
                   fmt::format("{} (default: adam)", fmt::join(optimizer_names(), ", ")))
       ->type_name("NAME");

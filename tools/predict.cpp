@@ -244,7 +244,8 @@ Command add_predict(CLI::App& parent) {
       ->type_name("DIR");
   app->add_option("--device", flags->device, "auto, cpu, cuda or cuda:<index> (default: auto)")
       ->type_name("NAME");
-  app->add_option("--precision", flags->precision, "fp32, tf32 or bf16 (default: fp32)")->type_name("NAME");
+  app->add_option("--precision", flags->precision, "fp32, tf32, bf16 or fp16 (default: fp32)")
+      ->type_name("NAME");
   app->add_flag("--partial", flags->partial, "load the weights that fit, and say which do not");
   app->add_flag("--json", flags->json, "a line of JSON for each picture");
   return {app, [flags] { run(*flags); }};

@@ -85,10 +85,12 @@ void draw_predictions(const Run& run, const TrainOptions& options, Module& model
   const Batch some =
       batch->map([&](const Tensor& tensor) { return tensor.slice(0, std::min(kMost, batch->size())); });
   const Tensor output = model(as_model_input(some, run.spec.format, model_dtype(options.precision)).images);
-  const auto on_cpu = [](const Tensor& tensor) { return tensor.to(Device::cpu()); };
-  const Tensor f32 = kernels::contiguous(kernels::cast(on_cpu(output.detach()), DType::F32));
+  const auto on_cpu = [](const Tensor& tensor) {
+    const Tensor result = kernels::contiguous(tensor.to(Device::cpu()));
+    return is_floating_point(result.dtype()) ? kernels::cast(result, DType::F32) : result;
+  };
   write_png(run.folder.path() / "predictions.png",
-            run.spec.draw_predictions(some.map(on_cpu), f32, run.data.normalization));
+            run.spec.draw_predictions(some.map(on_cpu), on_cpu(output.detach()), run.data.normalization));
 }
 
 /// From fresh weights to the final test; the signal that interrupted it, or 0.
@@ -99,10 +101,14 @@ int train(Run& run, const TrainOptions& options) {
                                     .shuffle = true,
                                     .workers = int(options.workers),
                                     .seed = options.seed,
-                                    .device = device};
+                                    .device = device,
+                                    .dtype = model_dtype(options.precision),
+                                    .format = run.spec.format};
   const LoaderOptions test_loading{.batch_size = std::min(kTestBatch, 4 * options.batch_size),
                                    .workers = int(options.workers),
-                                   .device = device};
+                                   .device = device,
+                                   .dtype = model_dtype(options.precision),
+                                   .format = run.spec.format};
   DataLoader train(run.data.train, run.train_images, train_loading);
   DataLoader validation(run.data.validation, run.test_images, test_loading);
   DataLoader test(run.data.test, run.test_images, test_loading);
@@ -115,7 +121,7 @@ int train(Run& run, const TrainOptions& options) {
   {
     const MemoryTagScope scope("parameters");
     model->to(model_dtype(options.precision));
-    model->to(device);
+    model->to(device, run.spec.format);
   }
   const auto task = run.spec.make_task(device, run.data.train->class_count());
   const auto optimizer = make_optimizer(options.optimizer, model->parameters(), options.lr);

@@ -80,6 +80,7 @@ PlannedTraining plan_training(std::function<std::unique_ptr<Module>()> make_mode
       .make_batch = [=](std::int64_t size) { return make_batch(size, image, targets, allocate); },
       .make_task = std::move(make_task),
       .device = device,
+      .format = format,
   };
 }
 
@@ -105,7 +106,7 @@ MemoryPlan plan_memory(const PlannedTraining& training, std::int64_t batch_size,
   Layers layers;
   const auto model = training.make_model();
   model->to(training.dtype);
-  model->to(device);
+  model->to(device, training.format);
   count_parameters(*model, layers);
   const std::size_t with_model = in_use();
   const auto optimizer = make_optimizer(training.optimizer, model->parameters(), 1e-3);
@@ -116,6 +117,7 @@ MemoryPlan plan_memory(const PlannedTraining& training, std::int64_t batch_size,
   const std::size_t before_batch = in_use();
   const Batch batch = training.make_batch(batch_size);
   plan.batch = in_use() - before_batch;
+  LossScale loss_scale = LossScale::for_dtype(training.dtype, device);
   const bool narrow = training.dtype != DType::F32;
   for (int step = 0; step < 2; ++step) {
     memory.reset_peaks();
@@ -130,8 +132,8 @@ MemoryPlan plan_memory(const PlannedTraining& training, std::int64_t batch_size,
         if (bytes > earlier) layers.at(tag).activations += bytes - earlier;
       }
     }
-    loss.backward();
-    optimizer->step();
+    loss_scale.backward(loss);
+    optimizer->step(loss_scale);
     dropout.end_step();
   }
   plan.layers = layers.take();

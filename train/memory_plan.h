@@ -21,9 +21,10 @@ struct PlannedTraining {
   /// A batch of the given size, on the device.
   std::function<Batch(std::int64_t batch_size)> make_batch;
   std::function<std::unique_ptr<Task>(Device)> make_task;
-  std::string optimizer = "adam";  ///< a name that make_optimizer() knows
-  Device device = Device::cpu();   ///< need not be there
-  DType dtype = DType::F32;        ///< of the model and its images: Module::to(DType)
+  std::string optimizer = "adam";                    ///< a name that make_optimizer() knows
+  Device device = Device::cpu();                     ///< need not be there
+  DType dtype = DType::F32;                          ///< of the model and its images: Module::to(DType)
+  MemoryFormat format = MemoryFormat::ChannelsLast;  ///< of its images: Module::to(Device, MemoryFormat)
 };
 
 /// For images of f32 (C, H, W) in the given format, and targets of a kind.

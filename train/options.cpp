@@ -19,17 +19,26 @@ struct FlagTexts {
 }  // namespace
 
 std::string to_string(Precision precision) {
-  return precision == Precision::Fp32 ? "fp32" : precision == Precision::Tf32 ? "tf32" : "bf16";
+  switch (precision) {
+    case Precision::Tf32:
+      return "tf32";
+    case Precision::Bf16:
+      return "bf16";
+    case Precision::Fp16:
+      return "fp16";
+    case Precision::Fp32:
+      break;
+  }
+  return "fp32";
 }
 
-DType model_dtype(Precision precision) { return precision == Precision::Bf16 ? DType::BF16 : DType::F32; }
+DType model_dtype(Precision precision) {
+  return precision == Precision::Bf16 ? DType::BF16 : precision == Precision::Fp16 ? DType::F16 : DType::F32;
+}
 
 Precision parse_precision(const std::string& name) {
   check_name("--precision", name, {"fp32", "tf32", "bf16", "fp16"});
-  DLCUDA_CHECK(name != "fp16", ArgumentError,
-               "--precision: fp16 needs its loss scaled, which is not there yet; take bf16, which has the "
-               "range of fp32");
-  for (const Precision precision : {Precision::Tf32, Precision::Bf16}) {
+  for (const Precision precision : {Precision::Tf32, Precision::Bf16, Precision::Fp16}) {
     if (name == to_string(precision)) return precision;
   }
   return Precision::Fp32;
@@ -69,7 +78,8 @@ ParsedCommandLine parse_options(int argc, const char* const* argv, const TrainOp
   add("--device", options.device, "NAME", "auto, cpu, cuda or cuda:<index>");
   app.add_flag("--require-gpu", options.require_gpu, "fail (exit 5) where there is no CUDA device");
   add("--precision", texts.precision, "NAME",
-      "fp32; tf32: TensorFloat-32 products on CUDA, as fp32 on the CPU; bf16, with f32 master weights");
+      "fp32; tf32: TensorFloat-32 products on CUDA, as fp32 on the CPU; bf16, fp16: with f32 master weights, "
+      "fp16 also with a dynamic loss scale");
   add("--seed", texts.seed, "N", "of initial weights, order of images and dropout");
   add("--threads", texts.threads, "N", "of the CPU backend; 0: one for each core");
   add("--workers", texts.workers, "N", "threads that prepare batches; 0: the training thread does");

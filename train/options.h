@@ -10,16 +10,16 @@
 
 namespace dlcuda DLCUDA_API {
 
-/// How numbers are kept and multiplied. Tf32: f32 storage, TensorFloat-32 products on CUDA. Bf16:
+/// How numbers are kept and multiplied. Tf32: f32 storage, TensorFloat-32 products on CUDA. Bf16, Fp16:
 /// activations, gradients and the weights that are computed with; norms, statistics, losses and the weights
-/// that are updated stay f32.
-enum class Precision : std::uint8_t { Fp32, Tf32, Bf16 };
+/// that are updated stay f32. Fp16 scales the loss (optim/loss_scale.h).
+enum class Precision : std::uint8_t { Fp32, Tf32, Bf16, Fp16 };
 
-/// "fp32", "tf32", "bf16"
+/// "fp32", "tf32", "bf16", "fp16"
 std::string to_string(Precision precision);
 /// Of the model's parameters and activations.
 DType model_dtype(Precision precision);
-/// Throws ArgumentError for an unknown name, and for fp16, which would need its loss scaled.
+/// Throws ArgumentError for an unknown name.
 Precision parse_precision(const std::string& name);
 
 struct TrainOptions {

@@ -44,6 +44,7 @@ Trainer::Trainer(const TrainerParts& parts, TrainerConfig config)
     : parts_(parts),
       config_(std::move(config)),
       base_lr_(parts.optimizer.learning_rate()),
+      loss_scale_(LossScale::for_dtype(config_.dtype, parts.device)),
       captured_step_(parts.device, [this](const std::vector<Tensor>& inputs) {
         return std::vector{step(to_batch(inputs))};
       }) {}
@@ -138,9 +139,9 @@ Tensor Trainer::step(const Batch& batch) {
   phase("forward");
   const Tensor loss = parts_.task.loss(parts_.model, as_model_input(batch, config_.format, config_.dtype));
   phase("backward");
-  loss.backward();
+  loss_scale_.backward(loss);
   phase("update");
-  parts_.optimizer.step();
+  parts_.optimizer.step(loss_scale_);
   parts_.dropout.end_step();
   return loss;
 }

@@ -11,6 +11,7 @@
 #include "dlcuda/data/loader.h"
 #include "dlcuda/kernels/random.h"
 #include "dlcuda/layers/module.h"
+#include "dlcuda/optim/loss_scale.h"
 #include "dlcuda/optim/optimizer.h"
 #include "dlcuda/train/interrupt.h"
 #include "dlcuda/train/memory_timeline.h"
@@ -85,6 +86,7 @@ class Trainer {
   TrainerParts parts_;
   TrainerConfig config_;
   double base_lr_;
+  LossScale loss_scale_;
   CapturedStep captured_step_;
   bool fell_back_ = false;
   InterruptGuard interrupt_;

@@ -45,6 +45,35 @@ DLCUDA_INLINE void visit_fused(const ActivationParams& params, const Body& body)
   body(Chosen<C>{params});
 }
 
+/// What the activation gave. Identity does not look at it.
+template <typename T>
+const T* output_of(const BatchNormBackwardViews& v) {
+  return v.y.data ? v.y.as<const T>() : v.dy.as<const T>();
+}
+
+/// g = dy + more, through the activation.
+void write_through(const BatchNormBackwardViews& v, const TensorView& g, const ActivationParams& activation) {
+  visit_floating(v.x.dtype, [&]<typename T>() {
+    using C = compute_t<T>;
+    visit_fused<C>(activation, [&](auto f) {
+      const T *grad = v.dy.as<const T>(), *more = v.more.as<const T>(), *out = output_of<T>(v);
+      T* to = g.as<T>();
+      parallel_for(v.x.numel(), kGrain, [=](std::int64_t begin, std::int64_t end) {
+        if (more) {
+          for (std::int64_t i = begin; i < end; ++i) {
+            const C sum = static_cast<C>(grad[i]) + static_cast<C>(more[i]);
+            to[i] = static_cast<T>(f.backward(sum, static_cast<C>(out[i])));
+          }
+        } else {
+          for (std::int64_t i = begin; i < end; ++i) {
+            to[i] = static_cast<T>(f.backward(static_cast<C>(grad[i]), static_cast<C>(out[i])));
+          }
+        }
+      });
+    });
+  });
+}
+
 }  // namespace
 
 void batch_norm_statistics(const TensorView& x, const TensorView& mean, const TensorView& inverse_std,
@@ -67,6 +96,31 @@ void batch_norm_statistics(const TensorView& x, const TensorView& mean, const Te
       functors::move_towards(slow_mean[c], means[c], momentum);
       functors::move_towards(slow_var[c], static_cast<C>(moments.unbiased_variance()), momentum);
     });
+  });
+}
+
+void channel_totals(const TensorView& x, const TensorView& sum, const TensorView& squares) {
+  visit_floating(x.dtype, [&]<typename T>() {
+    using C = compute_t<T>;
+    const T* from = x.as<const T>();
+    C *sums_to = sum.as<C>(), *squares_to = squares.as<C>();
+    sum_channels<C, 2>(
+        x, [](std::int64_t c) { return c; },
+        [=](std::int64_t i, std::int64_t, C(&terms)[2]) {
+          terms[0] = static_cast<C>(from[i]);
+          terms[1] = terms[0] * terms[0];
+        },
+        [=](std::int64_t c, const double(&sums)[2]) {
+          sums_to[c] = static_cast<C>(sums[0]);
+          squares_to[c] = static_cast<C>(sums[1]);
+        });
+  });
+}
+
+void batch_norm_from_totals(const TotalsViews& views, const BatchNormParams& params) {
+  visit_floating(views.scale.data ? views.scale.dtype : views.sum.dtype, [&]<typename T>() {
+    const functors::NormFromTotals<T, compute_t<T>> channel(views, params);
+    for (std::int64_t c = 0; c < views.sum.shape[0]; ++c) channel(c);
   });
 }
 
@@ -109,19 +163,24 @@ void batch_norm_apply(const TensorView& x, const TensorView& mean, const TensorV
   });
 }
 
-void batch_norm_backward_parameters(const TensorView& dy, const TensorView& x, const TensorView& y,
-                                    const TensorView& mean, const TensorView& inverse_std,
+void batch_norm_backward_parameters(const BatchNormBackwardViews& v, const TensorView& g,
                                     const TensorView& dweight, const TensorView& dbias,
                                     const ActivationParams& activation) {
-  visit_floating(x.dtype, [&]<typename T>() {
+  if (g.data) {
+    write_through(v, g, activation);
+    BatchNormBackwardViews rest = v;
+    rest.dy = g;
+    rest.more = rest.y = {};
+    return batch_norm_backward_parameters(rest, {}, dweight, dbias, {.kind = Activation::Identity});
+  }
+  visit_floating(v.x.dtype, [&]<typename T>() {
     using C = compute_t<T>;
     visit_fused<C>(activation, [&](auto f) {
-      const T *from = x.as<const T>(), *grad = dy.as<const T>();
-      const T* out = y.data ? y.as<const T>() : grad;  // Identity does not look at it
-      const C *means = mean.as<const C>(), *stds = inverse_std.as<const C>();
+      const T *from = v.x.as<const T>(), *grad = v.dy.as<const T>(), *out = output_of<T>(v);
+      const C *means = v.mean.as<const C>(), *stds = v.inverse_std.as<const C>();
       C *to_weight = dweight.as<C>(), *to_bias = dbias.as<C>();
       sum_channels<C, 2>(
-          x, [=](std::int64_t c) { return means[c]; },
+          v.x, [=](std::int64_t c) { return means[c]; },
           [=](std::int64_t i, C channel_mean, C(&terms)[2]) {
             terms[0] = f.backward(static_cast<C>(grad[i]), static_cast<C>(out[i]));
             terms[1] = terms[0] * (static_cast<C>(from[i]) - channel_mean);
@@ -134,36 +193,26 @@ void batch_norm_backward_parameters(const TensorView& dy, const TensorView& x, c
   });
 }
 
-void batch_norm_backward_data(const TensorView& dy, const TensorView& x, const TensorView& y,
-                              const TensorView& mean, const TensorView& inverse_std, const TensorView& weight,
-                              const TensorView& dweight, const TensorView& dbias, const TensorView& dx,
-                              const TensorView& dresidual, bool training,
+void batch_norm_backward_data(const BatchNormBackwardViews& v, const TensorView& dweight,
+                              const TensorView& dbias, const TensorView& dx, bool training,
                               const ActivationParams& activation) {
-  visit_floating(x.dtype, [&]<typename T>() {
+  visit_floating(v.x.dtype, [&]<typename T>() {
     using C = compute_t<T>;
     visit_fused<C>(activation, [&](auto f) {
-      const T *from = x.as<const T>(), *grad = dy.as<const T>();
-      const T* out = y.data ? y.as<const T>() : grad;
-      T *to = dx.as<T>(), *beside = dresidual.as<T>();
-      const C *means = mean.as<const C>(), *stds = inverse_std.as<const C>(), *weights = weight.as<const C>();
-      const C *by_weight = dweight.as<const C>(), *by_bias = dbias.as<const C>();
-      const C count = static_cast<C>(count_of(x));
+      const T *from = v.x.as<const T>(), *grad = v.dy.as<const T>(), *out = output_of<T>(v);
+      T* to = dx.as<T>();
+      const C *means = v.mean.as<const C>(), *stds = v.inverse_std.as<const C>();
+      const C *weights = v.weight.as<const C>(), *by_weight = dweight.as<const C>(),
+              *by_bias = dbias.as<const C>();
+      const C count = static_cast<C>(count_of(v.x));
       const auto gradient = [=](std::int64_t c) {
         return functors::ChannelGradient<C>(means[c], stds[c], weights ? weights[c] : C(1), by_weight[c],
                                             by_bias[c], count, training);
       };
-      if (beside) {
-        for_channels(x, gradient, [=](std::int64_t i, const auto& channel) {
-          const C g = f.backward(static_cast<C>(grad[i]), static_cast<C>(out[i]));
-          beside[i] = static_cast<T>(g);
-          to[i] = static_cast<T>(channel(g, static_cast<C>(from[i])));
-        });
-      } else {
-        for_channels(x, gradient, [=](std::int64_t i, const auto& channel) {
-          const C g = f.backward(static_cast<C>(grad[i]), static_cast<C>(out[i]));
-          to[i] = static_cast<T>(channel(g, static_cast<C>(from[i])));
-        });
-      }
+      for_channels(v.x, gradient, [=](std::int64_t i, const auto& channel) {
+        const C g = f.backward(static_cast<C>(grad[i]), static_cast<C>(out[i]));
+        to[i] = static_cast<T>(channel(g, static_cast<C>(from[i])));
+      });
     });
   });
 }

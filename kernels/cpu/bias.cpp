@@ -42,4 +42,10 @@ void bias_backward(const TensorView& dy, const TensorView& db) {
   });
 }
 
+void activation_bias_backward(const TensorView& dy, const TensorView& y, const TensorView& dx,
+                              const TensorView& db, const ActivationParams& activation) {
+  activation_backward(dy, y, dx, activation);
+  bias_backward(dx, db);
+}
+
 }  // namespace dlcuda::kernels::cpu::DLCUDA_ISA

@@ -7,6 +7,7 @@
 #include "dlcuda/kernels/batch_norm.h"
 #include "dlcuda/kernels/conv2d_epilogue.h"
 #include "dlcuda/kernels/copy.h"
+#include "dlcuda/kernels/cpu/conv2d_planes.h"
 #include "dlcuda/kernels/cpu/onednn_conv2d.h"
 #include "dlcuda/kernels/cpu/packed_layouts.h"
 #include "dlcuda/kernels/dispatch.h"
@@ -101,6 +102,13 @@ Fused describe(const TensorView& x, const TensorView& weight, const TensorView& 
 void conv2d_fused(const TensorView& x, const TensorView& weight, const TensorView& bias,
                   const TensorView& residual, const TensorView& y, const Conv2dParams& params,
                   const ActivationParams& activation, PackedWeight* packed) {
+  if (!residual.data && planes_apply(x, weight, y, params)) {
+    conv2d_forward(x, weight, bias, y, params);
+    if (activation.kind != Activation::Identity) {
+      DLCUDA_BEST_LOOP(activation_forward)(y, y, activation);
+    }
+    return;
+  }
   const auto eltwise = eltwise_of(activation);
   if (!onednn_takes(x.dtype) || (!eltwise && activation.kind != Activation::Identity)) {
     conv2d_forward(x, weight, {}, y, params);

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "dlcuda/kernels/axis_layout.h"
 #include "dlcuda/kernels/cpu/conv2d_planes.h"
 
 namespace dlcuda::kernels::cpu {
@@ -11,20 +12,14 @@ constexpr std::int64_t kMostChannels = 16;
 constexpr std::int64_t kLargestPlane = 64 * 64;
 constexpr std::int64_t kMostLanes = 16;
 
-bool contiguous(const TensorView& view) {
-  std::int64_t step = 1;
-  for (int axis = view.rank - 1; axis >= 0; --axis) {
-    if (view.shape[axis] > 1 && view.strides[axis] != step) return false;
-    step *= view.shape[axis];
-  }
-  return true;
-}
-
 }  // namespace
 
 bool planes_apply(const TensorView& x, const TensorView& weight, const TensorView& y,
                   const Conv2dParams& params) {
-  if (x.dtype != DType::F32 || params.groups != 1 || !contiguous(x) || !contiguous(y)) return false;
+  if (x.dtype != DType::F32 || params.groups != 1 || !lies_contiguous(x) || !lies_contiguous(y) ||
+      !lies_contiguous(weight)) {
+    return false;
+  }
   const auto& [stride, padding, dilation, groups] = params;
   const bool plain = stride[0] == 1 && stride[1] == 1 && dilation[0] == 1 && dilation[1] == 1;
   const std::int64_t channels[] = {x.shape[1], weight.shape[0]};

@@ -47,18 +47,21 @@ DLCUDA_INLINE void copy_rows(const From* source, To* target, const CopyWalk& wal
 /// line while it is there.
 template <typename From, typename To>
 DLCUDA_INLINE void transpose(const From* source, To* target, const CopyWalk& walk) {
-  constexpr std::int64_t kSquare = 32;
+  constexpr std::int64_t kSquare = 32, kArea = kSquare * kSquare;
   const int row_axis = walk.rank - 2, column_axis = walk.rank - 1;
   const std::int64_t rows = walk.extent[row_axis], columns = walk.extent[column_axis];
-  const std::int64_t down = (rows + kSquare - 1) / kSquare, across = (columns + kSquare - 1) / kSquare;
+  // Where one side is thin, as the colours of a picture are, the other one is longer.
+  const std::int64_t tall = columns < kSquare ? kArea / columns : rows < kSquare ? rows : kSquare;
+  const std::int64_t wide = columns < kSquare ? columns : rows < kSquare ? kArea / rows : kSquare;
+  const std::int64_t down = (rows + tall - 1) / tall, across = (columns + wide - 1) / wide;
   const std::int64_t squares = walk.count / rows / columns * down * across;
-  parallel_for(squares, kGrain / (kSquare * kSquare), [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(squares, kGrain / kArea, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t square = begin; square < end; ++square) {
       std::int64_t from_at, to_at;
       locate(walk, row_axis, square / down / across, from_at, to_at);
-      const std::int64_t row = square / across % down * kSquare, column = square % across * kSquare;
-      const std::int64_t row_end = row + kSquare < rows ? row + kSquare : rows;
-      const std::int64_t column_end = column + kSquare < columns ? column + kSquare : columns;
+      const std::int64_t row = square / across % down * tall, column = square % across * wide;
+      const std::int64_t row_end = row + tall < rows ? row + tall : rows;
+      const std::int64_t column_end = column + wide < columns ? column + wide : columns;
       for (std::int64_t r = row; r < row_end; ++r) {
         const From* in = source + from_at + r;
         To* out = target + to_at + r * walk.stride[kTo][row_axis];
@@ -73,11 +76,12 @@ DLCUDA_INLINE void transpose(const From* source, To* target, const CopyWalk& wal
 /// Moves the axis along which `from` is contiguous next to the last, if that is a transposition worth
 /// squares.
 DLCUDA_INLINE bool arrange_transposition(CopyWalk& walk) {
-  constexpr std::int64_t kThin = 8;
+  constexpr std::int64_t kThin = 2, kWorth = 256;
   const int columns = walk.rank - 1;
   if (walk.rank < 2 || walk.stride[kTo][columns] != 1 || walk.extent[columns] < kThin) return false;
   for (int rows = 0; rows < columns; ++rows) {
     if (walk.stride[kFrom][rows] != 1 || walk.extent[rows] < kThin) continue;
+    if (walk.extent[rows] * walk.extent[columns] < kWorth) continue;
     const std::int64_t extent = walk.extent[rows], to = walk.stride[kTo][rows];
     for (int axis = rows; axis < columns - 1; ++axis) {
       walk.extent[axis] = walk.extent[axis + 1];

@@ -16,6 +16,25 @@ DLCUDA_INLINE TensorView by_channel(const GroupNormLayout& layout) {
   return view;
 }
 
+/// body(index, channel) for the elements of a row, in the order in which GroupRows counts them, without its
+/// divisions.
+template <typename Body>
+DLCUDA_INLINE void for_elements(const functors::GroupRows& rows, std::int64_t row, const Body& body) {
+  const std::int64_t first = row % rows.groups * rows.width;
+  if (rows.channels_last) {
+    const std::int64_t pixels = row / rows.groups * rows.inner;
+    for (std::int64_t p = pixels; p < pixels + rows.inner; ++p) {
+      const std::int64_t pixel = p * rows.channels;
+      for (std::int64_t c = first; c < first + rows.width; ++c) body(pixel + c, c);
+    }
+    return;
+  }
+  for (std::int64_t c = 0; c < rows.width; ++c) {
+    const std::int64_t plane = (row * rows.width + c) * rows.inner;
+    for (std::int64_t i = plane; i < plane + rows.inner; ++i) body(i, first + c);
+  }
+}
+
 }  // namespace
 
 void group_norm_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,
@@ -33,22 +52,23 @@ void group_norm_forward(const TensorView& x, const TensorView& weight, const Ten
         layout.samples * layout.groups, kGrain / (length + 1) + 1, [=](std::int64_t begin, std::int64_t end) {
           for (std::int64_t row = begin; row < end; ++row) {
             double sum = 0, squares = 0;
-            for (std::int64_t k = 0; k < length; ++k)
-              sum += static_cast<double>(static_cast<C>(from[rows.index(row, k)]));
+            for_elements(rows, row, [&](std::int64_t i, std::int64_t) {
+              sum += static_cast<double>(static_cast<C>(from[i]));
+            });
             const double average = sum / static_cast<double>(length);
-            for (std::int64_t k = 0; k < length; ++k) {
-              const double d = static_cast<double>(static_cast<C>(from[rows.index(row, k)])) - average;
+            for_elements(rows, row, [&](std::int64_t i, std::int64_t) {
+              const double d = static_cast<double>(static_cast<C>(from[i])) - average;
               squares += d * d;
-            }
+            });
             const double std = 1 / functors::sqrt(squares / static_cast<double>(length) + epsilon);
-            means[row] = static_cast<C>(average);
-            stds[row] = static_cast<C>(std);
-            for (std::int64_t k = 0; k < length; ++k) {
-              const std::int64_t i = rows.index(row, k), c = rows.channel(row, k);
-              const C normalised = (static_cast<C>(from[i]) - means[row]) * stds[row];
+            const C center = static_cast<C>(average), factor = static_cast<C>(std);
+            means[row] = center;
+            stds[row] = factor;
+            for_elements(rows, row, [&](std::int64_t i, std::int64_t c) {
+              const C normalised = (static_cast<C>(from[i]) - center) * factor;
               to[i] =
                   static_cast<T>(normalised * (weights ? weights[c] : C(1)) + (biases ? biases[c] : C(0)));
-            }
+            });
           }
         });
   });
@@ -67,26 +87,25 @@ void group_norm_backward_data(const TensorView& dy, const TensorView& x, const T
     parallel_for(
         layout.samples * layout.groups, kGrain / (length + 1) + 1, [=](std::int64_t begin, std::int64_t end) {
           for (std::int64_t row = begin; row < end; ++row) {
-            const auto gradient = [&](std::int64_t i, std::int64_t k) {
-              return static_cast<C>(grad[i]) * (weights ? weights[rows.channel(row, k)] : C(1));
+            const C center = means[row], factor = stds[row];
+            const auto gradient = [&](std::int64_t i, std::int64_t c) {
+              return static_cast<C>(grad[i]) * (weights ? weights[c] : C(1));
             };
             const auto normalised = [&](std::int64_t i) {
-              return (static_cast<C>(from[i]) - means[row]) * stds[row];
+              return (static_cast<C>(from[i]) - center) * factor;
             };
             double sum_g = 0, sum_gx = 0;
-            for (std::int64_t k = 0; k < length; ++k) {
-              const std::int64_t i = rows.index(row, k);
-              const C g = gradient(i, k);
+            for_elements(rows, row, [&](std::int64_t i, std::int64_t c) {
+              const C g = gradient(i, c);
               sum_g += static_cast<double>(g);
               sum_gx += static_cast<double>(g * normalised(i));
-            }
+            });
             const C mean_g = static_cast<C>(sum_g / static_cast<double>(length));
             const C mean_gx = static_cast<C>(sum_gx / static_cast<double>(length));
-            for (std::int64_t k = 0; k < length; ++k) {
-              const std::int64_t i = rows.index(row, k);
+            for_elements(rows, row, [&](std::int64_t i, std::int64_t c) {
               to[i] = static_cast<T>(
-                  functors::normalised_gradient(gradient(i, k), normalised(i), mean_g, mean_gx, stds[row]));
-            }
+                  functors::normalised_gradient(gradient(i, c), normalised(i), mean_g, mean_gx, factor));
+            });
           }
         });
   });

@@ -16,6 +16,9 @@ DLCUDA_INLINE void for_pixels(const TensorView& x, const Body& body) {
                });
 }
 
+/// Channels of which something is kept: windows are smaller, as a rule.
+constexpr std::int64_t kKept = 32;
+
 }  // namespace
 
 void local_response_norm_forward(const TensorView& x, const TensorView& y,
@@ -42,9 +45,25 @@ void local_response_norm_backward(const TensorView& dy, const TensorView& x, con
     const functors::ResponseWindow<C> window(x.shape[1], x.shape[2], params);
     const T *from = x.as<const T>(), *grad = dy.as<const T>();
     T* to = dx.as<T>();
+    if (window.before + window.behind >= kKept) {
+      for_pixels(x, [=](std::int64_t first) {
+        for (std::int64_t c = 0; c < window.channels; ++c) {
+          to[first + c * window.step] = static_cast<T>(window.gradient(grad + first, from + first, c));
+        }
+      });
+      return;
+    }
+    // Each channel's share is computed once, when the first window that needs it comes along.
     for_pixels(x, [=](std::int64_t first) {
+      typename functors::ResponseWindow<C>::Share kept[kKept];
+      std::int64_t known = 0;
       for (std::int64_t c = 0; c < window.channels; ++c) {
-        to[first + c * window.step] = static_cast<T>(window.gradient(grad + first, from + first, c));
+        const std::int64_t end = window.end_sharing(c);
+        for (; known < end; ++known) kept[known % kKept] = window.share(grad + first, from + first, known);
+        C through = 0;
+        for (std::int64_t j = window.first_sharing(c); j < end; ++j) through += kept[j % kKept].through;
+        const std::int64_t i = first + c * window.step;
+        to[i] = static_cast<T>(window.gradient_of(static_cast<C>(from[i]), kept[c % kKept].own, through));
       }
     });
   });

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "dlcuda/core/parallel.h"
+#include "dlcuda/kernels/axis_layout.h"
 #include "dlcuda/kernels/conv2d.h"
 #include "dlcuda/kernels/cpu/onednn.h"
 
@@ -19,12 +20,18 @@ struct OnednnGeometry {
         pad_end{p.padding[2], p.padding[3]} {}
 };
 
-/// Weights as oneDNN wants to have them described: with a leading group axis if there are several.
+/// Weights, in either format, as oneDNN wants to have them described: with a leading group axis if there are
+/// several.
 inline dnnl::memory::desc onednn_weight(const TensorView& weight, std::int64_t groups) {
   const auto type = onednn_type(weight.dtype);
+  using Tag = dnnl::memory::format_tag;
   const auto* s = weight.shape;
-  if (groups == 1) return dnnl::memory::desc({s[0], s[1], s[2], s[3]}, type, dnnl::memory::format_tag::oihw);
-  return dnnl::memory::desc({groups, s[0] / groups, s[1], s[2], s[3]}, type, dnnl::memory::format_tag::goihw);
+  const bool contiguous = lies_contiguous(weight);
+  if (groups == 1) {
+    return dnnl::memory::desc({s[0], s[1], s[2], s[3]}, type, contiguous ? Tag::oihw : Tag::ohwi);
+  }
+  return dnnl::memory::desc({groups, s[0] / groups, s[1], s[2], s[3]}, type,
+                            contiguous ? Tag::goihw : Tag::gohwi);
 }
 
 /// The same extents in whatever layout the primitive likes best.

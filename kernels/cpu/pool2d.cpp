@@ -2,6 +2,9 @@
 // apart. The innermost loop runs over what lies together, channels or nothing.
 #include "dlcuda/kernels/pool2d.h"
 
+#include <bit>
+#include <type_traits>
+
 #include "dlcuda/kernels/cpu/loops.h"
 #include "dlcuda/kernels/functors/pool2d.h"
 
@@ -104,6 +107,60 @@ DLCUDA_INLINE void share_row(const T* __restrict from, T* __restrict to, std::in
   for (std::int64_t k = 2 * out_width * lanes; k < row; ++k) to[k] = static_cast<T>(C(0));
 }
 
+/// to[ow] = the largest of the 2 x 2 window at column 2 ow of two rows, index[ow] its place in the plane.
+/// `place`: that of the first row's first column.
+template <typename T, typename Lanes>
+DLCUDA_INLINE void largest_of_rows(const T* __restrict top, const T* __restrict bottom, T* __restrict to,
+                                   std::int32_t* __restrict index, std::int64_t out_width, std::int32_t place,
+                                   std::int32_t width, Lanes lanes) {
+  using C = compute_t<T>;
+  for (std::int64_t ow = 0; ow < out_width; ++ow) {
+    const auto first = static_cast<std::int32_t>(place + 2 * ow);
+    for (std::int64_t c = 0; c < lanes; ++c) {
+      const std::int64_t left = 2 * ow * lanes + c, right = left + lanes;
+      C largest = static_cast<C>(top[left]);
+      std::int32_t best = first;
+      const auto take = [&](C value, std::int32_t at) {
+        const bool larger = value > largest || value != value;  // NaN is the largest
+        largest = larger ? value : largest;
+        best = larger ? at : best;
+      };
+      take(static_cast<C>(top[right]), first + 1);
+      take(static_cast<C>(bottom[left]), first + width);
+      take(static_cast<C>(bottom[right]), first + width + 1);
+      to[ow * lanes + c] = static_cast<T>(largest);
+      index[ow * lanes + c] = best;
+    }
+  }
+}
+
+/// Of bits, so that it stays vector code for types of 16 bits.
+template <typename T>
+DLCUDA_INLINE T value_or_zero(T value, bool keep) {
+  using Bits = std::conditional_t<sizeof(T) == 2, std::uint16_t,
+                                  std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>;
+  return std::bit_cast<T>(static_cast<Bits>(std::bit_cast<Bits>(value) & static_cast<Bits>(-Bits(keep))));
+}
+
+/// The gradients of a row's windows to those of its columns 2 ow and 2 ow + 1 that were the largest; `place`:
+/// that of the row's first column. What no window covers becomes 0.
+template <typename T>
+DLCUDA_INLINE void give_to_largest(const T* __restrict from, const std::int32_t* __restrict chosen,
+                                   T* __restrict to, std::int64_t out_width, std::int32_t place,
+                                   std::int64_t row, std::int64_t lanes) {
+  using C = compute_t<T>;
+  for (std::int64_t ow = 0; ow < out_width; ++ow) {
+    const auto first = static_cast<std::int32_t>(place + 2 * ow);
+    for (std::int64_t c = 0; c < lanes; ++c) {
+      const std::int64_t i = ow * lanes + c, left = 2 * ow * lanes + c;
+      const T gradient = static_cast<T>(C(0) + static_cast<C>(from[i]));
+      to[left] = value_or_zero(gradient, chosen[i] == first);
+      to[left + lanes] = value_or_zero(gradient, chosen[i] == first + 1);
+    }
+  }
+  for (std::int64_t k = 2 * out_width * lanes; k < row; ++k) to[k] = static_cast<T>(C(0));
+}
+
 }  // namespace
 
 void avg_pool2d_forward(const TensorView& x, const TensorView& y, const PoolGeometry& pool) {
@@ -152,12 +209,29 @@ void avg_pool2d_backward(const TensorView& dy, const TensorView& dx, const PoolG
     const std::int64_t row = in.width * in.lanes, out_row = out.width * in.lanes;
     const bool two_by_two = is_two_by_two(pool);
     const Axis down(pool.h), across(pool.w);
+    const bool global = out.height == 1 && out.width == 1 && down.begin(0) == 0 && across.begin(0) == 0 &&
+                        down.end(0) == in.height && across.end(0) == in.width;
     with_lanes(in.lanes, [&](auto lanes) {
       for_rows(in.count, in.height, row, [&](std::int64_t plane, std::int64_t h) {
         const T* base = from + plane * out.height * out_row;
         T* __restrict target = to + (plane * in.height + h) * row;
         if (two_by_two) {
           share_row(base + h / 2 * out_row, target, h / 2 < out.height ? out.width : 0, row, lanes);
+          return;
+        }
+        if (global) {  // one quotient for all pixels
+          for_lane_tiles(lanes, [&](std::int64_t first, std::int64_t width) {
+            const C divisor =
+                functors::pool_divisor<C, std::int64_t>(down, across, 0, 0, pool.count_include_pad);
+            T share[kLaneTile];
+            for (std::int64_t c = 0; c < width; ++c) {
+              share[c] = static_cast<T>(C(0) + static_cast<C>(base[first + c]) / divisor);
+            }
+            for (std::int64_t w = 0; w < in.width; ++w) {
+              T* __restrict pixel = target + w * lanes + first;
+              for (std::int64_t c = 0; c < width; ++c) pixel[c] = share[c];
+            }
+          });
           return;
         }
         // Each input gathers from the windows that cover it, in one order: no zeroing, no 16-bit sums of
@@ -193,10 +267,19 @@ void max_pool2d_forward(const TensorView& x, const TensorView& y, const TensorVi
     T* __restrict to = y.as<T>();
     std::int32_t* __restrict index = indices.as<std::int32_t>();
     const std::int64_t row = in.width * in.lanes;
+    const bool two_by_two = is_two_by_two(pool);
     const Axis down(pool.h), across(pool.w);
     with_lanes(in.lanes, [&](auto lanes) {
       for_rows(in.count, out.height, pool.h.kernel * row, [&](std::int64_t plane, std::int64_t oh) {
         const T* base = from + plane * in.height * row;
+        if (two_by_two) {
+          const T* upper = base + 2 * oh * row;
+          const std::int64_t target = (plane * out.height + oh) * out.width * in.lanes;
+          largest_of_rows(upper, upper + row, to + target, index + target, out.width,
+                          static_cast<std::int32_t>(2 * oh * in.width), static_cast<std::int32_t>(in.width),
+                          lanes);
+          return;
+        }
         const std::int64_t top = down.begin(oh), bottom = down.end(oh);
         for (std::int64_t ow = 0; ow < out.width; ++ow) {
           const std::int64_t left = across.begin(ow), right = across.end(ow);
@@ -232,7 +315,7 @@ void max_pool2d_forward(const TensorView& x, const TensorView& y, const TensorVi
 }
 
 void max_pool2d_backward(const TensorView& dy, const TensorView& indices, const TensorView& dx,
-                         const PoolGeometry&) {
+                         const PoolGeometry& pool) {
   visit_floating(dy.dtype, [&]<typename T>() {
     using C = compute_t<T>;
     const Planes in = planes_of(dx), out{in.count, dy.shape[2], dy.shape[3], in.lanes};
@@ -241,6 +324,17 @@ void max_pool2d_backward(const TensorView& dy, const TensorView& indices, const 
     T* __restrict to = dx.as<T>();
     const std::int64_t runs = (in.lanes + kScatterLanes - 1) / kScatterLanes;
     const std::int64_t in_plane = in.height * in.width, out_plane = out.height * out.width;
+    const std::int64_t row = in.width * in.lanes, out_row = out.width * in.lanes;
+    // Where no window shares an element with another one, vectors of lanes are written once each.
+    if (is_two_by_two(pool) && in.lanes > 1) {
+      for_rows(in.count, in.height, row, [&](std::int64_t plane, std::int64_t h) {
+        const std::int64_t window = (plane * out.height + h / 2) * out_row;
+        give_to_largest(from + window, index + window, to + (plane * in.height + h) * row,
+                        h / 2 < out.height ? out.width : 0, static_cast<std::int32_t>(h * in.width), row,
+                        in.lanes);
+      });
+      return;
+    }
     // A run of lanes of a plane belongs to one thread, so adding is safe, and in one order.
     with_lanes(in.lanes, [&](auto lanes) {
       parallel_for(

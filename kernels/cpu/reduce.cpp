@@ -52,31 +52,81 @@ DLCUDA_INLINE C reduce_row(const T* x, std::int64_t count, const Op& op) {
   return result;
 }
 
+/// Columns that lie side by side and are worked on together: a few cache lines.
+constexpr std::int64_t kColumns = 64;
+
+/// call(first element, width) for all columns of (outer, n, inner) in groups of up to kColumns.
+template <typename Call>
+DLCUDA_INLINE void for_columns(std::int64_t outer, std::int64_t n, std::int64_t inner, const Call& call) {
+  const std::int64_t groups = (inner + kColumns - 1) / kColumns;
+  parallel_for(outer * groups, kGrain / (n * kColumns + 1) + 1, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t at = begin; at < end; ++at) {
+      const std::int64_t column = at % groups * kColumns;
+      call(at / groups, column, inner - column < kColumns ? inner - column : kColumns);
+    }
+  });
+}
+
 template <typename T, typename Op>
 DLCUDA_INLINE void reduce_with(const TensorView& x, const TensorView& y, const Op& op, compute_t<T> factor) {
   using C = compute_t<T>;
   const std::int64_t outer = x.shape[0], n = x.shape[1], inner = x.shape[2];
   const T* from = x.as<const T>();
   T* to = y.as<T>();
-  parallel_for(outer * inner, kGrain / (n + 1) + 1, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t at = begin; at < end; ++at) {
-      C result;
-      if (inner == 1) {
-        result = reduce_row<C>(from + at * n, n, op);
-      } else {
-        const T* column = from + (at / inner) * n * inner + at % inner;
-        // In chunks, like a row: a long sum keeps its digits.
-        result = Op::identity();
-        for (std::int64_t first = 0; first < n; first += kChunk) {
-          C part = Op::identity();
-          const std::int64_t last = n - first < kChunk ? n : first + kChunk;
-          for (std::int64_t i = first; i < last; ++i) part = op(part, static_cast<C>(column[i * inner]));
-          result = op(result, part);
-        }
+  if (inner == 1) {
+    parallel_for(outer, kGrain / (n + 1) + 1, [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t at = begin; at < end; ++at) {
+        to[at] = static_cast<T>(reduce_row<C>(from + at * n, n, op) * factor);
       }
-      to[at] = static_cast<T>(result * factor);
+    });
+    return;
+  }
+  for_columns(outer, n, inner, [=](std::int64_t at, std::int64_t column, std::int64_t width) {
+    // In chunks, like a row: a long sum keeps its digits.
+    C result[kColumns], part[kColumns];
+    for (std::int64_t c = 0; c < width; ++c) result[c] = Op::identity();
+    for (std::int64_t first = 0; first < n; first += kChunk) {
+      for (std::int64_t c = 0; c < width; ++c) part[c] = Op::identity();
+      const std::int64_t last = n - first < kChunk ? n : first + kChunk;
+      for (std::int64_t i = first; i < last; ++i) {
+        const T* __restrict row = from + (at * n + i) * inner + column;
+        for (std::int64_t c = 0; c < width; ++c) part[c] = op(part[c], static_cast<C>(row[c]));
+      }
+      for (std::int64_t c = 0; c < width; ++c) result[c] = op(result[c], part[c]);
+    }
+    for (std::int64_t c = 0; c < width; ++c) {
+      to[at * inner + column + c] = static_cast<T>(result[c] * factor);
     }
   });
+}
+
+/// Blocks of lanes first, which are vector code; then the place of the first best one.
+template <typename T, typename Better>
+DLCUDA_INLINE std::int64_t best_of_row(const T* row, std::int64_t n, const Better& better) {
+  using C = compute_t<T>;
+  C best = static_cast<C>(row[0]);
+  if (n >= 2 * kLanes) {
+    C lane[kLanes];
+    for (std::int64_t k = 0; k < kLanes; ++k) lane[k] = static_cast<C>(row[k]);
+    std::int64_t i = kLanes;
+    for (; i + kLanes <= n; i += kLanes) {
+      for (std::int64_t k = 0; k < kLanes; ++k) {
+        const C value = static_cast<C>(row[i + k]);
+        lane[k] = better(value, lane[k]) ? value : lane[k];
+      }
+    }
+    for (std::int64_t k = 0; k < kLanes; ++k) best = better(lane[k], best) ? lane[k] : best;
+    for (; i < n; ++i) best = better(static_cast<C>(row[i]), best) ? static_cast<C>(row[i]) : best;
+  } else {
+    for (std::int64_t i = 1; i < n; ++i) {
+      best = better(static_cast<C>(row[i]), best) ? static_cast<C>(row[i]) : best;
+    }
+  }
+  for (std::int64_t i = 0; i < n; ++i) {
+    const C value = static_cast<C>(row[i]);
+    if (value == best || (value != value && best != best)) return i;
+  }
+  return 0;
 }
 
 }  // namespace
@@ -107,20 +157,34 @@ void argmax(const TensorView& x, const TensorView& y, bool smallest) {
     const std::int64_t n = x.shape[1], inner = x.shape[2];
     const T* from = x.as<const T>();
     std::int64_t* to = y.as<std::int64_t>();
-    parallel_for(x.shape[0] * inner, kGrain / (n + 1) + 1, [=](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t at = begin; at < end; ++at) {
-        const T* column = from + (at / inner) * n * inner + at % inner;
-        std::int64_t best = 0;
-        C largest = static_cast<C>(column[0]);
-        for (std::int64_t i = 1; i < n && largest == largest; ++i) {
-          const C value = static_cast<C>(column[i * inner]);
-          if ((smallest ? value < largest : value > largest) || value != value) {
-            largest = value;
-            best = i;
-          }
-        }
-        to[at] = best;
+    // The first of the best ones; a NaN is better than all numbers.
+    const auto better = [=](C value, C best) {
+      return (smallest ? value < best : value > best) || (value != value && best == best);
+    };
+    if (inner == 1) {
+      parallel_for(x.shape[0], kGrain / (n + 1) + 1, [=](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t at = begin; at < end; ++at) to[at] = best_of_row(from + at * n, n, better);
+      });
+      return;
+    }
+    for_columns(x.shape[0], n, inner, [=](std::int64_t at, std::int64_t column, std::int64_t width) {
+      C largest[kColumns];
+      std::int64_t best[kColumns];
+      const T* __restrict first = from + at * n * inner + column;
+      for (std::int64_t c = 0; c < width; ++c) {
+        largest[c] = static_cast<C>(first[c]);
+        best[c] = 0;
       }
+      for (std::int64_t i = 1; i < n; ++i) {
+        const T* __restrict row = first + i * inner;
+        for (std::int64_t c = 0; c < width; ++c) {
+          const C value = static_cast<C>(row[c]);
+          const bool wins = better(value, largest[c]);
+          largest[c] = wins ? value : largest[c];
+          best[c] = wins ? i : best[c];
+        }
+      }
+      for (std::int64_t c = 0; c < width; ++c) to[at * inner + column + c] = best[c];
     });
   });
 }

@@ -3,15 +3,21 @@
 //
 //   statistics  mean[c] = mean of x over the channel; inverse_std[c] = 1 / sqrt(biased variance + epsilon)
 //               running += momentum * (batch - running), the variance unbiased; batches += 1
+//               from the sums of x and x^2 instead, if a convolution has them (kernels/conv2d_norm.h)
 //   apply       y = f((x - mean) * inverse_std * weight + bias + residual)
-//   parameters  g = dy * f'(y);  dbias = sum g;  dweight = sum g * (x - mean) * inverse_std
+//   parameters  g = (dy + more) * f'(y);  dbias = sum g;  dweight = sum g * (x - mean) * inverse_std; writes
+//   g
+//               where it is wanted: as the residual's gradient, and where dy has two parts
 //   data        dx = inverse_std * weight * (g - dbias / n - (x - mean) * inverse_std * dweight / n)
-//               dresidual = g;  in inference the two means are left out
+//               in inference the two means are left out
 //
-// Saved: x, mean, inverse_std, and y where there is an activation. Outputs are overwritten. Sums run in two
-// passes and a fixed order (channels.cuh); statistics are merged from parts (functors/moments.h), so that
-// neither a large mean nor an outlier costs digits.
+// Saved: x, mean, inverse_std, and y where a residual was added before an activation; else y is computed
+// anew, because these passes wait for memory. Outputs are overwritten. Sums run in two passes and a fixed
+// order (channels.cuh); statistics are merged from parts (functors/moments.h), so that neither a large mean
+// nor an outlier costs digits.
 #include "dlcuda/kernels/batch_norm.h"
+
+#include <type_traits>
 
 #include "dlcuda/kernels/arithmetic.h"
 #include "dlcuda/kernels/cuda/channel_moments.cuh"
@@ -21,29 +27,71 @@
 namespace dlcuda::kernels::cuda {
 namespace {
 
+/// The normalisation of a channel, and what of it the backward pass reads.
+struct Channels {
+  const float *mean, *inverse_std, *weight, *bias;
+
+  __device__ functors::ChannelScale<float> scale(std::int64_t c) const {
+    return {mean[c], inverse_std[c], weight != nullptr ? weight[c] : 1.0f, bias != nullptr ? bias[c] : 0.0f};
+  }
+};
+
+/// What the activation gave for x, rounded as it was stored.
 template <typename T, typename F>
+__device__ __forceinline__ float activated(const F& f, const functors::ChannelScale<float>& scale, float x) {
+  return static_cast<float>(T(f.forward(scale(x))));
+}
+
+/// kFromX: the output is computed anew, instead of read. Where g is left, the sums are those of what was
+/// left: of numbers rounded to T.
+template <typename T, typename F, bool kFromX>
 struct GradientTerm {
   F f;
-  const T *dy, *x, *y;
-  const float* mean;
+  const T *dy, *more, *x, *y;
+  Channels channels;
+  T* g;
 
-  struct Value {
-    float g, x;
-  };
-  static constexpr int kPack = 16 / sizeof(T);
-  __device__ float channel(std::int64_t c) const { return mean[c]; }
   template <int N>
-  __device__ void read(std::int64_t i, Value (&values)[N]) const {
-    const Pack<T, N> grad = load_pack<T, N>(dy + i, 0), in = load_pack<T, N>(x + i, 0),
-                     kept = load_pack<T, N>(y + i, 0);
+  struct Values {
+    Pack<T, N> dy, more, x, y;
+  };
+  static constexpr int kPack = 16 / sizeof(T), kAtOnce = 2;
+  using Shared = std::conditional_t<kFromX, functors::ChannelScale<float>, float>;
+  __device__ Shared channel(std::int64_t c) const {
+    if constexpr (kFromX) return channels.scale(c);
+    if constexpr (!kFromX) return channels.mean[c];
+  }
+  template <int N>
+  __device__ Values<N> read(std::int64_t i) const {
+    Values<N> values{};
+    values.dy = load_pack<T, N>(dy + i, 0);
+    values.x = load_pack<T, N>(x + i, 0);
+    if (more != nullptr) values.more = load_pack<T, N>(more + i, 0);
+    if constexpr (!kFromX) values.y = load_pack<T, N>(y + i, 0);
+    return values;
+  }
+  template <int N>
+  __device__ void add(const Values<N>& values, std::int64_t i, const Shared (&shared)[N],
+                      ChannelSums (&sums)[N]) const {
+    Pack<T, N> left;
 #pragma unroll
     for (int j = 0; j < N; ++j) {
-      values[j] = {f.backward(static_cast<float>(grad.value[j]), static_cast<float>(kept.value[j])),
-                   static_cast<float>(in.value[j])};
+      const float in = static_cast<float>(values.x.value[j]);
+      const float sum = static_cast<float>(values.dy.value[j]) + static_cast<float>(values.more.value[j]);
+      float out, mean;
+      if constexpr (kFromX) {
+        out = activated<T>(f, shared[j], in);
+        mean = shared[j].mean;
+      } else {
+        out = static_cast<float>(values.y.value[j]);
+        mean = shared[j];
+      }
+      float gradient = f.backward(sum, out);
+      left.value[j] = T(gradient);
+      if (g != nullptr) gradient = static_cast<float>(left.value[j]);
+      sums[j].add(gradient, gradient * (in - mean));
     }
-  }
-  __device__ void add(const Value& value, std::int64_t, float channel_mean, ChannelSums& sums) const {
-    sums.add(value.g, value.g * (value.x - channel_mean));
+    if (g != nullptr) store_pack<T, N>(g + i, 0, left);
   }
 };
 
@@ -73,6 +121,11 @@ __global__ void running_kernel(const float* running_mean, const float* running_v
     mean[c] = running_mean != nullptr ? running_mean[c] : 0.0f;
     inverse_std[c] = 1.0f / functors::sqrt((running_var != nullptr ? running_var[c] : 1.0f) + epsilon);
   }
+}
+
+template <typename T>
+__global__ void from_totals_kernel(functors::NormFromTotals<T, float> channel, std::int64_t channels) {
+  for (std::int64_t c = global_thread(); c < channels; c += global_threads()) channel(c);
 }
 
 struct FinishParameters {
@@ -136,53 +189,62 @@ struct Apply {
   }
 };
 
-template <typename T, typename F, bool kResidual>
+/// kFromX: as above.
+template <typename T, typename F, bool kFromX>
 struct BackwardData {
   F f;
   const T *dy, *x, *y;
-  const float *mean, *inverse_std, *weight, *dweight, *dbias;
+  Channels channels;
+  const float *dweight, *dbias;
   float count;
   bool training;
-  T *dx, *dresidual;
+  T* dx;
 
   template <int N, bool kColumns>
   __device__ void run(std::int64_t first, std::int64_t channel) const {
     constexpr int kChannels = kColumns ? N : 1;
-    float means[kChannels], stds[kChannels], weights[kChannels], dweights[kChannels], dbiases[kChannels];
-    load_channels(mean, channel, 0.0f, means);
-    load_channels(inverse_std, channel, 1.0f, stds);
-    load_channels(weight, channel, 1.0f, weights);
+    float means[kChannels], stds[kChannels], weights[kChannels], biases[kChannels], dweights[kChannels],
+        dbiases[kChannels];
+    load_channels(channels.mean, channel, 0.0f, means);
+    load_channels(channels.inverse_std, channel, 1.0f, stds);
+    load_channels(channels.weight, channel, 1.0f, weights);
+    if constexpr (kFromX) load_channels(channels.bias, channel, 0.0f, biases);
     load_channels(dweight, channel, 0.0f, dweights);
     load_channels(dbias, channel, 0.0f, dbiases);
     const Pack<T, N> grad = load_pack<T, N>(dy + first, 0), in = load_pack<T, N>(x + first, 0);
-    const Pack<T, N> kept = load_pack<T, N>(y + first, 0);
-    Pack<T, N> out, beside;
+    Pack<T, N> kept{}, out;
+    if constexpr (!kFromX) kept = load_pack<T, N>(y + first, 0);
 #pragma unroll
     for (int j = 0; j < N; ++j) {
       const int c = kColumns ? j : 0;
       const functors::ChannelGradient<float> shared(means[c], stds[c], weights[c], dweights[c], dbiases[c],
                                                     count, training);
-      const float g = f.backward(static_cast<float>(grad.value[j]), static_cast<float>(kept.value[j]));
-      out.value[j] = T(shared(g, static_cast<float>(in.value[j])));
-      if constexpr (kResidual) beside.value[j] = T(g);
+      const float value = static_cast<float>(in.value[j]);
+      float output = static_cast<float>(kept.value[j]);
+      if constexpr (kFromX) output = activated<T>(f, {means[c], stds[c], weights[c], biases[c]}, value);
+      out.value[j] = T(shared(f.backward(static_cast<float>(grad.value[j]), output), value));
     }
     store_pack<T, N>(dx + first, 0, out);
-    if constexpr (kResidual) store_pack<T, N>(dresidual + first, 0, beside);
   }
 };
 
-/// visitor.operator()<T, F, kResidual>(f)
+/// visitor.operator()<T>(f)
 template <typename Visitor>
-void visit(const char* name, DType dtype, const ActivationParams& activation, bool residual,
-           const Visitor& visitor) {
+void visit(const char* name, DType dtype, const ActivationParams& activation, const Visitor& visitor) {
   visit_float(name, dtype, [&]<typename T>() {
-    functors::visit_output_activation<float>(activation, [&](auto f) {
-      if (residual) {
-        visitor.template operator()<T, decltype(f), true>(f);
-      } else {
-        visitor.template operator()<T, decltype(f), false>(f);
-      }
-    });
+    functors::visit_output_activation<float>(activation, [&](auto f) { visitor.template operator()<T>(f); });
+  });
+}
+
+/// visitor.operator()<T, kFromX>(f), for a backward pass. Identity looks at no output.
+template <typename Visitor>
+void visit_backward(const char* name, DType dtype, const ActivationParams& activation, const TensorView& y,
+                    const Visitor& visitor) {
+  visit(name, dtype, activation, [&]<typename T>(auto f) {
+    if constexpr (!std::is_same_v<decltype(f), functors::Identity<float>>) {
+      if (y.data == nullptr) return visitor.template operator()<T, true>(f);
+    }
+    visitor.template operator()<T, false>(f);
   });
 }
 
@@ -190,10 +252,25 @@ void visit(const char* name, DType dtype, const ActivationParams& activation, bo
 template <typename T>
 constexpr int kPackOf = 16 / sizeof(T);
 
-/// Whether all of these, where they are not null, may be read in packs of 16 bytes.
-template <typename... Views>
-bool all_aligned(const Views&... views) {
-  return (true && ... && is_aligned(views.data, 16));
+Channels channels_of(const BatchNormBackwardViews& v) {
+  return {v.mean.as<const float>(), v.inverse_std.as<const float>(), v.weight.as<const float>(),
+          v.bias.as<const float>()};
+}
+
+/// Identity looks at no output, but a pointer must be there.
+template <typename T>
+const T* output_of(const BatchNormBackwardViews& v) {
+  return v.y.data != nullptr ? v.y.as<const T>() : v.dy.as<const T>();
+}
+
+template <bool kResidual, typename T, typename F>
+void launch_apply(const F& f, const TensorView& x, const Channels& channels, const TensorView& bias,
+                  const TensorView& residual, const TensorView& y, bool aligned) {
+  map_channels<kPackOf<T>>(
+      "batch_norm_apply",
+      Apply<T, F, kResidual>{f, x.as<const T>(), residual.as<const T>(), channels.mean, channels.inverse_std,
+                             channels.weight, bias.data, bias.dtype == x.dtype, y.as<T>()},
+      ByChannel(x), aligned);
 }
 
 }  // namespace
@@ -217,6 +294,15 @@ void batch_norm_statistics(const TensorView& x, const TensorView& mean, const Te
   });
 }
 
+void batch_norm_from_totals(const TotalsViews& views, const BatchNormParams& params) {
+  const char* name = "batch_norm_from_totals";
+  const std::int64_t channels = views.sum.shape[0];
+  visit_float(name, views.scale.data ? views.scale.dtype : views.sum.dtype, [&]<typename T>() {
+    launch(name, from_totals_kernel<T>, grid_for(channels, kBlock), kBlock, 0, this_stream(),
+           functors::NormFromTotals<T, float>(views, params), channels);
+  });
+}
+
 void batch_norm_running(const TensorView& running_mean, const TensorView& running_var, const TensorView& mean,
                         const TensorView& inverse_std, double epsilon) {
   launch("batch_norm_running", running_kernel, grid_for(mean.shape[0], kBlock), kBlock, 0, this_stream(),
@@ -227,52 +313,46 @@ void batch_norm_running(const TensorView& running_mean, const TensorView& runnin
 void batch_norm_apply(const TensorView& x, const TensorView& mean, const TensorView& inverse_std,
                       const TensorView& weight, const TensorView& bias, const TensorView& residual,
                       const TensorView& y, const ActivationParams& activation) {
-  const char* name = "batch_norm_apply";
-  visit(name, x.dtype, activation, residual.data != nullptr,
-        [&]<typename T, typename F, bool kResidual>(F f) {
-          map_channels<kPackOf<T>>(
-              name,
-              Apply<T, F, kResidual>{f, x.as<const T>(), residual.as<const T>(), mean.as<const float>(),
-                                     inverse_std.as<const float>(), weight.as<const float>(), bias.data,
-                                     bias.dtype == x.dtype, y.as<T>()},
-              ByChannel(x), all_aligned(x, residual, y, mean, inverse_std, weight, bias));
-        });
-}
-
-void batch_norm_backward_parameters(const TensorView& dy, const TensorView& x, const TensorView& y,
-                                    const TensorView& mean, const TensorView& inverse_std,
-                                    const TensorView& dweight, const TensorView& dbias,
-                                    const ActivationParams& activation) {
-  const char* name = "batch_norm_backward_parameters";
-  const ByChannel sizes(x);
-  visit(name, x.dtype, activation, false, [&]<typename T, typename F, bool>(F f) {
-    // Without an activation there is no y to look at.
-    channel_sums(name,
-                 GradientTerm<T, F>{f, dy.as<const T>(), x.as<const T>(),
-                                    y.data ? y.as<const T>() : dy.as<const T>(), mean.as<const float>()},
-                 sizes, all_aligned(dy, x, y),
-                 FinishParameters{inverse_std.as<const float>(), dweight.as<float>(), dbias.as<float>()});
+  const Channels channels{mean.as<const float>(), inverse_std.as<const float>(), weight.as<const float>(),
+                          nullptr};
+  const bool aligned = all_aligned(x, residual, y, mean, inverse_std, weight, bias);
+  visit("batch_norm_apply", x.dtype, activation, [&]<typename T>(auto f) {
+    if (residual.data != nullptr) {
+      launch_apply<true, T>(f, x, channels, bias, residual, y, aligned);
+    } else {
+      launch_apply<false, T>(f, x, channels, bias, residual, y, aligned);
+    }
   });
 }
 
-void batch_norm_backward_data(const TensorView& dy, const TensorView& x, const TensorView& y,
-                              const TensorView& mean, const TensorView& inverse_std, const TensorView& weight,
-                              const TensorView& dweight, const TensorView& dbias, const TensorView& dx,
-                              const TensorView& dresidual, bool training,
+void batch_norm_backward_parameters(const BatchNormBackwardViews& v, const TensorView& g,
+                                    const TensorView& dweight, const TensorView& dbias,
+                                    const ActivationParams& activation) {
+  const char* name = "batch_norm_backward_parameters";
+  visit_backward(name, v.x.dtype, activation, v.y, [&]<typename T, bool kFromX>(auto f) {
+    channel_sums(
+        name,
+        GradientTerm<T, decltype(f), kFromX>{f, v.dy.as<const T>(), v.more.as<const T>(), v.x.as<const T>(),
+                                             output_of<T>(v), channels_of(v), g.as<T>()},
+        ByChannel(v.x), all_aligned(v.dy, v.more, v.x, v.y, g),
+        FinishParameters{v.inverse_std.as<const float>(), dweight.as<float>(), dbias.as<float>()});
+  });
+}
+
+void batch_norm_backward_data(const BatchNormBackwardViews& v, const TensorView& dweight,
+                              const TensorView& dbias, const TensorView& dx, bool training,
                               const ActivationParams& activation) {
   const char* name = "batch_norm_backward_data";
-  const ByChannel sizes(x);
-  visit(name, x.dtype, activation, dresidual.data != nullptr,
-        [&]<typename T, typename F, bool kResidual>(F f) {
-          map_channels<kPackOf<T>>(
-              name,
-              BackwardData<T, F, kResidual>{
-                  f, dy.as<const T>(), x.as<const T>(), y.data ? y.as<const T>() : dy.as<const T>(),
-                  mean.as<const float>(), inverse_std.as<const float>(), weight.as<const float>(),
-                  dweight.as<const float>(), dbias.as<const float>(),
-                  static_cast<float>(sizes.outer * sizes.inner), training, dx.as<T>(), dresidual.as<T>()},
-              sizes, all_aligned(dy, x, y, dx, dresidual, mean, inverse_std, weight, dweight, dbias));
-        });
+  const ByChannel sizes(v.x);
+  visit_backward(name, v.x.dtype, activation, v.y, [&]<typename T, bool kFromX>(auto f) {
+    map_channels<kPackOf<T>>(
+        name,
+        BackwardData<T, decltype(f), kFromX>{
+            f, v.dy.as<const T>(), v.x.as<const T>(), output_of<T>(v), channels_of(v),
+            dweight.as<const float>(), dbias.as<const float>(), static_cast<float>(sizes.outer * sizes.inner),
+            training, dx.as<T>()},
+        sizes, all_aligned(v.dy, v.x, v.y, dx, v.mean, v.inverse_std, v.weight, v.bias, dweight, dbias));
+  });
 }
 
 }  // namespace dlcuda::kernels::cuda

@@ -2,13 +2,16 @@
 //
 //   bias_add       y[n, c, ...] = x[n, c, ...] + bias[c]         y may be x
 //   bias_backward  db[c] = sum over all axes but 1 of dy         in a fixed order (reduction.cuh)
+//   activation_bias_backward  dx = dy f'(y), db[c] = sum over all axes but 1 of dx   the same
 //
 // Outputs are overwritten. In memory the tensor is (outer, channels, inner); channels-last has inner = 1.
 #include "dlcuda/kernels/bias.h"
 
+#include "dlcuda/kernels/cuda/channels.cuh"
 #include "dlcuda/kernels/cuda/dtype.cuh"
 #include "dlcuda/kernels/cuda/format.h"
 #include "dlcuda/kernels/cuda/reduction.cuh"
+#include "dlcuda/kernels/functors/activation.h"
 
 namespace dlcuda::kernels::cuda {
 namespace {
@@ -47,6 +50,45 @@ void launch_bias_add(const TensorView& x, const TensorView& bias, const TensorVi
   });
 }
 
+/// dx is written as it is computed; the sums are those of what was written.
+template <typename T, typename F>
+struct ActivationTerm {
+  F f;
+  const T *dy, *y;
+  T* dx;
+
+  template <int N>
+  struct Values {
+    Pack<T, N> dy, y;
+  };
+  static constexpr int kPack = 16 / sizeof(T), kAtOnce = 4;
+  __device__ int channel(std::int64_t) const { return 0; }
+  template <int N>
+  __device__ Values<N> read(std::int64_t i) const {
+    return {load_pack<T, N>(dy + i, 0), load_pack<T, N>(y + i, 0)};
+  }
+  template <int N>
+  __device__ void add(const Values<N>& values, std::int64_t i, const int (&)[N],
+                      ChannelSums (&sums)[N]) const {
+    Pack<T, N> out;
+#pragma unroll
+    for (int j = 0; j < N; ++j) {
+      out.value[j] =
+          T(f.backward(static_cast<float>(values.dy.value[j]), static_cast<float>(values.y.value[j])));
+      sums[j].first += static_cast<float>(out.value[j]);
+    }
+    store_pack<T, N>(dx + i, 0, out);
+  }
+};
+
+template <typename T>
+struct FinishBias {
+  T* db;
+  __device__ void operator()(std::int64_t, std::int64_t c, const ChannelSums& sums) const {
+    db[c] = T(sums.first);
+  }
+};
+
 }  // namespace
 
 void bias_add(const TensorView& x, const TensorView& bias, const TensorView& y) {
@@ -76,6 +118,17 @@ void bias_backward(const TensorView& dy, const TensorView& db) {
                        planes.data<float>());
     reduce_middle<Sum>("bias_backward", static_cast<const float*>(planes.data<float>()), 1, layout.outer,
                        layout.channels, db.as<T>());
+  });
+}
+
+void activation_bias_backward(const TensorView& dy, const TensorView& y, const TensorView& dx,
+                              const TensorView& db, const ActivationParams& activation) {
+  const char* name = "activation_bias_backward";
+  visit_float(name, dy.dtype, [&]<typename T>() {
+    functors::visit_output_activation<float>(activation, [&](auto f) {
+      channel_sums(name, ActivationTerm<T, decltype(f)>{f, dy.as<const T>(), y.as<const T>(), dx.as<T>()},
+                   ByChannel(dy), all_aligned(dy, y, dx), FinishBias<T>{db.as<T>()});
+    });
   });
 }
 

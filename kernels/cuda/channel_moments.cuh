@@ -38,7 +38,9 @@ template <typename T>
 struct MomentColumns {
   using Merging = MergeMoments;
   using State = MergeMoments::State;
-  static constexpr int kPack = 16 / sizeof(T), kAtOnce = kMomentsAtOnce;
+  static constexpr int kPack = 16 / sizeof(T);
+  // Rows of packs of 8 values fill the registers sooner.
+  static constexpr int kAtOnce = sizeof(T) == 2 ? kMomentsAtOnce / 2 : kMomentsAtOnce;
   const T* x;
   std::int64_t outer, channels;
 

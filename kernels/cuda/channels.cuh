@@ -17,6 +17,12 @@ struct ByChannel {
   std::int64_t count() const { return outer * channels * inner; }
 };
 
+/// Whether all of these, where they are not null, may be read in packs of 16 bytes.
+template <typename... Views>
+bool all_aligned(const Views&... views) {
+  return (true && ... && is_aligned(views.data, 16));
+}
+
 /// Two sums of a channel.
 struct ChannelSums {
   float first = 0.0f, second = 0.0f;
@@ -34,15 +40,17 @@ struct MergeSums {
 /// What reduce_columns() reduces in channels-last: rows are pixels, columns channels. A Term says what the
 /// elements are read from and what they add:
 ///
-///   Value                                 what is read for one element
-///   kPack                                 elements that may be read at once, where `aligned` says so
-///   channel(c)                            what the elements of a channel share
-///   read<N>(i, values)                    of the elements from i on, N in neighbouring channels
-///   add(value, i, shared, sums)
+///   Values<N>                          what is read for N elements in neighbouring channels
+///   kPack                              elements that may be read at once, where `aligned` says so
+///   kAtOnce                            Values that a thread has on their way from memory at once
+///   channel(c)                         what the elements of a channel share
+///   read<N>(i)                         the Values<N> of the elements from i on
+///   add<N>(values, i, shared, sums)    shared[N], sums[N]; each element is added once, so that what comes of
+///                                      it can be stored on the way
 template <typename Term>
 struct ChannelColumns {
   using Merging = MergeSums;
-  static constexpr int kPack = Term::kPack, kAtOnce = 4;
+  static constexpr int kPack = Term::kPack, kAtOnce = Term::kAtOnce;
   Term term;
   std::int64_t channels;
 
@@ -60,17 +68,15 @@ struct ChannelColumns {
   template <int N>
   __device__ void add(const Shared<N>& shared, std::int64_t, std::int64_t row, int step, int count,
                       std::int64_t column, ChannelSums (&states)[N]) const {
-    typename Term::Value values[kAtOnce][N]{};
+    typename Term::template Values<N> values[kAtOnce]{};
 #pragma unroll
     for (int j = 0; j < kAtOnce; ++j) {
-      if (j < count) term.template read<N>((row + std::int64_t{j} * step) * channels + column, values[j]);
+      if (j < count) values[j] = term.template read<N>((row + std::int64_t{j} * step) * channels + column);
     }
 #pragma unroll
     for (int j = 0; j < kAtOnce; ++j) {
       if (j >= count) break;
-      const std::int64_t first = (row + std::int64_t{j} * step) * channels + column;
-#pragma unroll
-      for (int c = 0; c < N; ++c) term.add(values[j][c], first + c, shared.of[c], states[c]);
+      term.template add<N>(values[j], (row + std::int64_t{j} * step) * channels + column, shared.of, states);
     }
   }
 };
@@ -84,16 +90,15 @@ __global__ void plane_sums_kernel(Term term, std::int64_t outer, std::int64_t ch
        item += global_threads() / kWarp) {
     const std::int64_t chunk = item % chunks, plane = item / chunks, channel = plane % channels;
     const std::int64_t begin = chunk * kRowChunk, end = inner - begin > kRowChunk ? begin + kRowChunk : inner;
-    const auto shared = term.channel(channel);
-    ChannelSums all;
+    const decltype(term.channel(channel)) shared[1] = {term.channel(channel)};
+    ChannelSums all[1];
 #pragma unroll 4
     for (std::int64_t i = begin + lane; i < end; i += kWarp) {
-      typename Term::Value value[1];
-      term.template read<1>(plane * inner + i, value);
-      term.add(value[0], plane * inner + i, shared, all);
+      const std::int64_t at = plane * inner + i;
+      term.template add<1>(term.template read<1>(at), at, shared, all);
     }
-    all = {warp_reduce(all.first, Sum{}), warp_reduce(all.second, Sum{})};
-    if (lane == 0) sums[(plane / channels * chunks + chunk) * channels + channel] = all;
+    const ChannelSums total{warp_reduce(all[0].first, Sum{}), warp_reduce(all[0].second, Sum{})};
+    if (lane == 0) sums[(plane / channels * chunks + chunk) * channels + channel] = total;
   }
 }
 

@@ -1,54 +1,28 @@
 // 2-D convolution on CUDA: depthwise ones by our own kernels, all others by cuDNN. The gradient of the bias
 // is kernels/cuda/bias.cu's.
-//
-// For channels-last tensors cuDNN's tensor-core engines want the weights channels-last too, (O, KH, KW, I):
-// mixed layouts have few engines or none. So a copy in that order is made for each call (of weights, which
-// are small beside the activations), and a weight gradient is computed in that order and copied back.
-// One-pixel kernels and one-channel groups lie the same way in both orders and are used as they are.
 #include "dlcuda/kernels/conv2d.h"
 
 #include "dlcuda/kernels/batch_norm.h"
 #include "dlcuda/kernels/bias.h"
 #include "dlcuda/kernels/conv2d_epilogue.h"
 #include "dlcuda/kernels/conv2d_fused.h"
-#include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/cuda/cudnn_conv2d.h"
 #include "dlcuda/kernels/cuda/depthwise_conv2d.h"
-#include "dlcuda/kernels/cuda/format.h"
-#include "dlcuda/kernels/cuda/stream.h"
+#include "dlcuda/kernels/cuda/weight_order.h"
 
 namespace dlcuda::kernels::cuda {
-namespace {
-
-/// Room for a contiguous weight in channels-last order, where the pictures that it meets are in that order
-/// and it makes a difference; else undefined.
-Tensor channels_last_weight(const TensorView& weight, const TensorView& x, const TensorView& y) {
-  const bool same = weight.shape[1] == 1 || weight.shape[2] * weight.shape[3] == 1;
-  if (same || !(is_channels_last(x) || is_channels_last(y))) return {};
-  return Tensor::empty({weight.shape[0], weight.shape[1], weight.shape[2], weight.shape[3]}, weight.dtype,
-                       this_device(), MemoryFormat::ChannelsLast);
-}
-
-/// A weight as cuDNN takes it; `room` holds it, where it had to be copied.
-TensorView ordered(const TensorView& weight, const Tensor& room) {
-  if (!room.defined()) return weight;
-  copy(weight, room.raw());
-  return room.raw();
-}
-
-}  // namespace
 
 void conv2d_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,
                     const TensorView& y, const Conv2dParams& params) {
   if (is_depthwise(weight, params)) return depthwise_conv2d_forward(x, weight, bias, y, params);
-  const Tensor room = channels_last_weight(weight, x, y);
+  const Tensor room = room_for_weight(weight, x, y);
   cudnn_conv2d_forward(x, ordered(weight, room), bias, y, params);
 }
 
 void conv2d_backward_data(const TensorView& dy, const TensorView& weight, const TensorView& dx,
                           const Conv2dParams& params) {
   if (is_depthwise(weight, params)) return depthwise_conv2d_backward_data(dy, weight, dx, params);
-  const Tensor room = channels_last_weight(weight, dx, dy);
+  const Tensor room = room_for_weight(weight, dx, dy);
   cudnn_conv2d_backward_data(dy, ordered(weight, room), dx, params);
 }
 
@@ -57,7 +31,7 @@ void conv2d_backward_weight(const TensorView& x, const TensorView& dy, const Ten
   if (is_depthwise(dw, params)) {
     depthwise_conv2d_backward_weight(x, dy, dw, params);
   } else {
-    const Tensor room = channels_last_weight(dw, x, dy);
+    const Tensor room = room_for_weight(dw, x, dy);
     cudnn_conv2d_backward_weight(x, dy, room.defined() ? room.raw() : dw, params);
     if (room.defined()) copy(room.raw(), dw);
   }
@@ -67,6 +41,12 @@ void conv2d_backward_weight(const TensorView& x, const TensorView& dy, const Ten
 void conv2d_fused(const TensorView& x, const TensorView& weight, const TensorView& bias,
                   const TensorView& residual, const TensorView& y, const Conv2dParams& params,
                   const ActivationParams& activation, PackedWeight* /*packed*/) {
+  const bool plain =
+      !residual.data && !activation_saves_input(activation.kind) && (!bias.data || bias.dtype == x.dtype);
+  if (plain && !is_depthwise(weight, params)) {
+    const Tensor room = room_for_weight(weight, x, y);
+    return cudnn_conv2d_forward(x, ordered(weight, room), bias, y, params, activation);
+  }
   conv2d_forward(x, weight, {}, y, params);
   conv2d_epilogue(bias, residual, y, activation, batch_norm_apply, activation_forward);
 }

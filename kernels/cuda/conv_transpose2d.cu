@@ -99,13 +99,14 @@ __global__ void gather_kernel(const T* from, ImageStrides from_strides, const T*
 /// weight (groups, C / groups, O / groups, KH, KW) as (groups, KH, KW, from, to).
 Tensor turned(const TensorView& weight, std::int64_t groups, bool forward) {
   const std::int64_t c = weight.shape[0] / groups, o = weight.shape[1], kh = weight.shape[2],
-                     kw = weight.shape[3], taps = kh * kw;
+                     kw = weight.shape[3];
   const std::int64_t from = forward ? c : o, to = forward ? o : c;
   Tensor result = Tensor::empty({groups, kh, kw, from, to}, weight.dtype, this_device());
   TensorView view = weight;
   view.rank = 5;
   const std::int64_t shape[] = {groups, kh, kw, from, to};
-  const std::int64_t strides[] = {c * o * taps, kw, 1, forward ? o * taps : taps, forward ? taps : o * taps};
+  const std::int64_t* s = weight.strides;
+  const std::int64_t strides[] = {c * s[0], s[2], s[3], s[forward ? 0 : 1], s[forward ? 1 : 0]};
   std::copy_n(shape, 5, view.shape);
   std::copy_n(strides, 5, view.strides);
   copy(view, result.raw());

@@ -1,18 +1,20 @@
 // 2-D convolution by cuDNN's graph API.
 //
-//   forward          y  = conv(x, w) + bias
+//   forward          y  = f(conv(x, w) + bias)
 //   backward data    dx = dgrad(dy, w)
 //   backward weight  dw = wgrad(dy, x)
+//
+// and the same with what a batch norm around the convolution does (kernels/conv2d_norm.h).
 //
 // f32 (TF32 where kernels/precision.h allows it), f16 and bf16 with f32 arithmetic; x, y and weights in
 // either format, all in the same. Outputs are overwritten.
 //
-// There are several ways to compute each: cuDNN's engines, with the bias in the same pass or in one of its
-// own (kernels/cuda/bias.cu), and for one-pixel kernels of channels-last tensors, which are a matrix product,
-// also cuBLASLt. Which is the fastest differs from GPU to GPU and from size to size, for the matrix product,
-// too: it is measured, once for each problem, and kept in a file (kernels/plan_cache.h). Where nothing may be
-// measured (deterministic mode, capture) the way that ranks first is taken: cuDNN's own order, the bias in
-// the same pass if possible.
+// There are several ways to compute each: cuDNN's engines, with bias and activation in the same pass or in
+// one of their own (kernels/conv2d_epilogue.h), and for one-pixel kernels of channels-last tensors, which are
+// a matrix product, also cuBLASLt. Which is the fastest differs from GPU to GPU and from size to size, for
+// the matrix product, too: it is measured, once for each problem, and kept in a file (kernels/plan_cache.h).
+// Where nothing may be measured (deterministic mode, capture) the way that ranks first is taken: cuDNN's own
+// order, bias and activation in the same pass if possible.
 //
 #include "dlcuda/kernels/cuda/cudnn_conv2d.h"
 
@@ -25,7 +27,8 @@
 #include "dlcuda/core/check.h"
 #include "dlcuda/core/cuda/runtime.h"
 #include "dlcuda/core/determinism.h"
-#include "dlcuda/kernels/bias.h"
+#include "dlcuda/kernels/batch_norm.h"
+#include "dlcuda/kernels/conv2d_epilogue.h"
 #include "dlcuda/kernels/cuda/cudnn_conv2d_graph.h"
 #include "dlcuda/kernels/cuda/format.h"
 #include "dlcuda/kernels/cuda/stream.h"
@@ -41,8 +44,28 @@ using Pass = ConvolutionPass;
 /// The tensors of a call; the weight (or its gradient) in the problem's format.
 struct Operands {
   TensorView x, weight, bias, y;
+  NormViews norm{};                               // between x and the convolution
+  TensorView sum{}, squares{};                    // of y
+  TensorView dx{}, dnorm_weight{}, dnorm_bias{};  // x's gradient through the norm's ReLU
 
-  ConvolutionPointers pointers() const { return {x.data, weight.data, bias.data, y.data}; }
+  ConvolutionPointers pointers() const {
+    return {.x = x.data,
+            .weight = weight.data,
+            .bias = bias.data,
+            .y = y.data,
+            .scale = norm.scale.data,
+            .shift = norm.shift.data,
+            .sum = sum.data,
+            .squares = squares.data,
+            .mean = norm.mean.data,
+            .inverse_std = norm.inverse_std.data,
+            .norm_weight = norm.weight.data,
+            .norm_bias = norm.bias.data,
+            .dx = dx.data,
+            .dnorm_weight = dnorm_weight.data,
+            .dnorm_bias = dnorm_bias.data,
+            .unused = nullptr};
+  }
 };
 
 Shape shape_of(const TensorView& view) { return Shape(std::span(view.shape, std::size_t(view.rank))); }
@@ -62,7 +85,8 @@ bool is_product(const ConvolutionProblem& problem) {
   const bool one_pixel = problem.weight[2] == 1 && problem.weight[3] == 1;
   const bool as_they_are =
       stride == std::array<std::int64_t, 2>{1, 1} && padding == std::array<std::int64_t, 4>{} && groups == 1;
-  return one_pixel && as_they_are && problem.format == MemoryFormat::ChannelsLast;
+  return one_pixel && as_they_are && problem.format == MemoryFormat::ChannelsLast && !problem.x_norm &&
+         !problem.y_totals;
 }
 
 void multiply(Pass pass, const Operands& o) {
@@ -77,17 +101,22 @@ void multiply(Pass pass, const Operands& o) {
   }
 }
 
-/// A way to compute a problem. Without a graph: a matrix product.
+/// A way to compute a problem. Without a graph: a matrix product, which adds the bias itself.
 class Way {
  public:
-  Way(const ConvolutionProblem& problem, std::shared_ptr<ConvolutionGraph> graph, bool adds_bias,
+  Way(const ConvolutionProblem& problem, std::shared_ptr<ConvolutionGraph> graph, bool fused,
       std::int64_t engine)
-      : pass_(problem.pass), graph_(std::move(graph)), adds_bias_(adds_bias), engine_(engine) {}
+      : pass_(problem.pass),
+        graph_(std::move(graph)),
+        adds_bias_(fused || !graph_),
+        rest_(fused ? ActivationParams{.kind = Activation::Identity} : problem.activation),
+        fused_(fused),
+        engine_(engine) {}
 
   /// As it stands in the file.
   std::string name() const {
     if (!graph_) return "product";
-    return (adds_bias_ ? "with bias " : "plain ") + graph_->engines()[std::size_t(engine_)];
+    return (fused_ ? "fused " : "plain ") + graph_->engines()[std::size_t(engine_)];
   }
   /// Whether cuDNN's heuristics know it.
   bool ranked() const { return graph_ != nullptr; }
@@ -98,26 +127,40 @@ class Way {
   bool run(const Operands& o, cudnnHandle_t handle, Device device) const {
     if (!graph_) {
       multiply(pass_, o);
+      finish(o);
       return true;
     }
-    Tensor workspace;
+    Tensor workspace, unused;
     const std::int64_t bytes = graph_->workspace_bytes(engine_);
     if (bytes > 0) workspace = Tensor::empty({bytes}, DType::U8, device);
+    ConvolutionPointers pointers = o.pointers();
+    if (pointers.dnorm_weight != nullptr) {
+      unused = Tensor::empty({3, o.x.shape[1]}, DType::F32, device);
+      pointers.unused = unused.data();
+    }
     {
       // cuDNN does not promise that one plan may be executed by two threads at once; enqueuing takes
       // microseconds.
       const std::lock_guard lock(executing_);
-      if (!graph_->execute(engine_, handle, o.pointers(), bytes > 0 ? workspace.data() : nullptr))
-        return false;
+      if (!graph_->execute(engine_, handle, pointers, bytes > 0 ? workspace.data() : nullptr)) return false;
     }
-    if (o.bias.data != nullptr && !adds_bias_) bias_add(o.y, o.bias, o.y);
+    finish(o);
     return true;
   }
 
  private:
+  /// What the library did not do.
+  void finish(const Operands& o) const {
+    const bool bias = o.bias.data != nullptr && !adds_bias_;
+    if (!bias && rest_.kind == Activation::Identity) return;
+    conv2d_epilogue(bias ? o.bias : TensorView{}, {}, o.y, rest_, batch_norm_apply, activation_forward);
+  }
+
   Pass pass_;
   std::shared_ptr<ConvolutionGraph> graph_;
   bool adds_bias_;
+  ActivationParams rest_;  ///< the activation, where the graph has none
+  bool fused_;
   std::int64_t engine_;
   mutable std::mutex executing_;
 };
@@ -126,27 +169,28 @@ using Ways = std::vector<std::shared_ptr<Way>>;
 /// All ways, best first as far as cuDNN's heuristics know; the matrix product comes last, since they do not
 /// know it. None of them is built yet.
 Ways ways_of(const ConvolutionProblem& problem, cudnnHandle_t handle) {
+  const Planner planner{.handle = handle};
   Ways ways;
-  const auto add = [&](bool with_bias) {
-    const auto graph = std::make_shared<ConvolutionGraph>(problem, with_bias, handle);
+  const auto add = [&](bool fused) {
+    const auto graph = std::make_shared<ConvolutionGraph>(problem, fused, planner);
     for (std::size_t i = 0; i < graph->engines().size(); ++i) {
       const auto& all = graph->engines();
       if (std::find(all.begin(), all.begin() + std::ptrdiff_t(i), all[i]) !=
           all.begin() + std::ptrdiff_t(i)) {
         continue;  // offered twice
       }
-      ways.push_back(std::make_shared<Way>(problem, graph, with_bias, std::int64_t(i)));
+      ways.push_back(std::make_shared<Way>(problem, graph, fused, std::int64_t(i)));
     }
   };
-  if (problem.bias) {
+  if (problem.has_epilogue() && problem.fuses_epilogue()) {
     try {
       add(true);
     } catch (const DeviceError&) {
-      // No engine adds the bias as well: it gets a pass of its own.
+      // No engine does that as well: it gets a pass of its own.
     }
   }
   add(false);
-  if (is_product(problem)) ways.push_back(std::make_shared<Way>(problem, nullptr, true, 0));
+  if (is_product(problem)) ways.push_back(std::make_shared<Way>(problem, nullptr, false, 0));
   return ways;
 }
 
@@ -305,45 +349,122 @@ std::shared_ptr<const Way> find_way(const ConvolutionProblem& problem, const Ope
   return ways.emplace(std::move(key), std::move(way)).first->second;
 }
 
-void run(Pass pass, const TensorView& x, const TensorView& weight, const TensorView& bias,
-         const TensorView& y, const Conv2dParams& params) {
-  const Device device = this_device();
-  const bool channels_last = is_channels_last(x) || is_channels_last(y);
-  const ConvolutionProblem problem{pass,
-                                   shape_of(x),
-                                   shape_of(weight),
-                                   shape_of(y),
-                                   channels_last ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous,
-                                   x.dtype,
-                                   params,
-                                   bias.data != nullptr,
-                                   allow_tf32(),
-                                   deterministic(),
-                                   device};
-  // dlopen, then the handle: a missing library is reported before anything is allocated.
-  const cudnnHandle_t handle = cudnn_handle(device, this_stream());
+ConvolutionProblem problem_of(Pass pass, const Operands& o, const Conv2dParams& params,
+                              const ActivationParams& activation) {
+  const bool channels_last = is_channels_last(o.x) || is_channels_last(o.y);
+  return {.pass = pass,
+          .x = shape_of(o.x),
+          .weight = shape_of(o.weight),
+          .y = shape_of(o.y),
+          .format = channels_last ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous,
+          .dtype = o.x.dtype,
+          .params = params,
+          .bias = o.bias.data != nullptr,
+          .activation = activation,
+          .x_norm = o.norm.mean.data != nullptr,
+          .y_totals = o.sum.data != nullptr,
+          .tf32 = allow_tf32(),
+          .deterministic = deterministic(),
+          .device = this_device()};
+}
 
-  const Operands operands{x, weight, bias, y};
+void run(Pass pass, const Operands& operands, const Conv2dParams& params,
+         const ActivationParams& activation = {.kind = Activation::Identity}) {
+  const ConvolutionProblem problem = problem_of(pass, operands, params, activation);
+  // dlopen, then the handle: a missing library is reported before anything is allocated.
+  const cudnnHandle_t handle = cudnn_handle(problem.device, this_stream());
   const auto way = find_way(problem, operands, handle);
-  DLCUDA_CHECK(way->run(operands, handle, device), DeviceError, "{} failed in cuDNN {}: {}",
+  DLCUDA_CHECK(way->run(operands, handle, problem.device), DeviceError, "{} failed in cuDNN {}: {}",
                problem.describe(), cudnn_frontend::detail::get_backend_version_string(), way->why());
+}
+
+/// Whether cuDNN has an engine.
+bool can_run(const ConvolutionProblem& problem, cudnnHandle_t handle) {
+  static auto& mutex = *new std::mutex;
+  static auto& known = *new std::map<std::vector<std::int64_t>, bool>;
+  const std::lock_guard lock(mutex);
+  const auto [entry, is_new] = known.try_emplace(problem.key(), false);
+  if (is_new) {
+    try {
+      entry->second = first_way(ways_of(problem, handle)) != nullptr;
+    } catch (const DeviceError&) {
+      // Planning it says no.
+    }
+  }
+  return entry->second;
 }
 
 }  // namespace
 
 void cudnn_conv2d_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,
-                          const TensorView& y, const Conv2dParams& params) {
-  run(Pass::Forward, x, weight, bias, y, params);
+                          const TensorView& y, const Conv2dParams& params,
+                          const ActivationParams& activation) {
+  run(Pass::Forward, {.x = x, .weight = weight, .bias = bias, .y = y}, params, activation);
 }
 
 void cudnn_conv2d_backward_data(const TensorView& dy, const TensorView& weight, const TensorView& dx,
                                 const Conv2dParams& params) {
-  run(Pass::BackwardData, dx, weight, {}, dy, params);
+  run(Pass::BackwardData, {.x = dx, .weight = weight, .bias = {}, .y = dy}, params);
 }
 
 void cudnn_conv2d_backward_weight(const TensorView& x, const TensorView& dy, const TensorView& dw,
                                   const Conv2dParams& params) {
-  run(Pass::BackwardWeight, x, dw, {}, dy, params);
+  run(Pass::BackwardWeight, {.x = x, .weight = dw, .bias = {}, .y = dy}, params);
+}
+
+bool cudnn_conv2d_absorbs_norms(const Shape& x, const Shape& weight, const Shape& y, DType dtype,
+                                const Conv2dParams& params, bool x_norm) {
+  ConvolutionProblem problem{.pass = Pass::Forward,
+                             .x = x,
+                             .weight = weight,
+                             .y = y,
+                             .format = MemoryFormat::ChannelsLast,
+                             .dtype = dtype,
+                             .params = params,
+                             .bias = false,
+                             .activation = {.kind = Activation::Identity},
+                             .x_norm = x_norm,
+                             .y_totals = true,
+                             .tf32 = allow_tf32(),
+                             .deterministic = deterministic(),
+                             .device = this_device()};
+  const cudnnHandle_t handle = cudnn_handle(problem.device, this_stream());
+  if (!can_run(problem, handle)) return false;
+  if (!x_norm) return true;
+  problem.y_totals = false;
+  for (const Pass pass : {Pass::BackwardData, Pass::BackwardWeight}) {
+    problem.pass = pass;
+    if (!can_run(problem, handle)) return false;
+  }
+  return true;
+}
+
+void cudnn_conv2d_norm_forward(const TensorView& x, const NormViews& norm, const TensorView& weight,
+                               const TensorView& y, const TensorView& sum, const TensorView& squares,
+                               const Conv2dParams& params) {
+  run(Pass::Forward,
+      {.x = x, .weight = weight, .bias = {}, .y = y, .norm = norm, .sum = sum, .squares = squares}, params);
+}
+
+void cudnn_conv2d_norm_backward_weight(const TensorView& x, const NormViews& norm, const TensorView& dy,
+                                       const TensorView& dw, const Conv2dParams& params) {
+  run(Pass::BackwardWeight, {.x = x, .weight = dw, .bias = {}, .y = dy, .norm = norm}, params);
+}
+
+void cudnn_conv2d_norm_backward_data(const TensorView& dy, const TensorView& weight, const TensorView& x,
+                                     const NormViews& norm, const TensorView& dx,
+                                     const TensorView& dnorm_weight, const TensorView& dnorm_bias,
+                                     const Conv2dParams& params) {
+  run(Pass::BackwardData,
+      {.x = x,
+       .weight = weight,
+       .bias = {},
+       .y = dy,
+       .norm = norm,
+       .dx = dx,
+       .dnorm_weight = dnorm_weight,
+       .dnorm_bias = dnorm_bias},
+      params);
 }
 
 }  // namespace dlcuda::kernels::cuda

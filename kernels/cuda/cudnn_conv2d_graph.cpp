@@ -1,5 +1,7 @@
 #include "dlcuda/kernels/cuda/cudnn_conv2d_graph.h"
 
+#include <bit>
+#include <optional>
 #include <unordered_map>
 
 #include "dlcuda/core/check.h"
@@ -10,7 +12,27 @@ namespace {
 
 namespace fe = cudnn_frontend;
 
-enum Uid : std::int64_t { kX = 1, kWeight, kBias, kY };  // of the graphs' tensors
+// Of the graphs' tensors, in the order of ConvolutionPointers.
+enum Uid : std::int64_t {
+  kX = 1,
+  kWeight,
+  kBias,
+  kY,
+  kScale,
+  kShift,
+  kSum,
+  kSquares,
+  kMean,
+  kInverseStd,
+  kNormWeight,
+  kNormBias,
+  kDX,
+  kDNormWeight,
+  kDNormBias,
+  kUnused0,
+  kUnused1,
+  kUnused2,
+};
 
 fe::DataType_t cudnn_type(const ConvolutionProblem& problem) {
   switch (problem.dtype) {
@@ -36,49 +58,134 @@ Attributes convolution_attributes(const Conv2dParams& params) {
       .set_dilation({params.dilation[0], params.dilation[1]});
 }
 
-void describe(fe::graph::Graph& graph, const ConvolutionProblem& problem, bool with_bias) {
-  const auto layout = [&](fe::graph::Tensor_attributes& tensor, const Shape& shape, Uid uid) {
-    const Strides strides = dense_strides(shape, problem.format);
-    const auto extents = shape.extents();
-    tensor.set_uid(uid)
-        .set_dim({extents.begin(), extents.end()})
-        .set_stride({strides.begin(), strides.begin() + shape.rank()})
-        .set_data_type(cudnn_type(problem));
-  };
-  const auto input = [&](const Shape& shape, Uid uid) {
-    fe::graph::Tensor_attributes tensor;
-    layout(tensor, shape, uid);
-    return graph.tensor(tensor);
-  };
-  const auto output = [&](const std::shared_ptr<fe::graph::Tensor_attributes>& tensor, const Shape& shape,
-                          Uid uid) {
-    layout(*tensor, shape, uid);
-    tensor->set_output(true);
-  };
-  const Conv2dParams& params = problem.params;
-  switch (problem.pass) {
-    case ConvolutionPass::Forward: {
-      auto y = graph.conv_fprop(input(problem.x, kX), input(problem.weight, kWeight),
-                                convolution_attributes<fe::graph::Conv_fprop_attributes>(params));
-      if (with_bias) {
-        y = graph.pointwise(y, input(Shape{1, problem.y[1], 1, 1}, kBias),
-                            fe::graph::Pointwise_attributes().set_mode(fe::PointwiseMode_t::ADD));
-      }
-      output(y, problem.y, kY);
-      break;
-    }
-    case ConvolutionPass::BackwardData:
-      output(graph.conv_dgrad(input(problem.y, kY), input(problem.weight, kWeight),
-                              convolution_attributes<fe::graph::Conv_dgrad_attributes>(params)),
-             problem.x, kX);
-      break;
-    case ConvolutionPass::BackwardWeight:
-      output(graph.conv_wgrad(input(problem.y, kY), input(problem.x, kX),
-                              convolution_attributes<fe::graph::Conv_wgrad_attributes>(params)),
-             problem.weight, kWeight);
-      break;
+/// How a graph says it; undefined for activations that it cannot say.
+std::optional<fe::graph::Pointwise_attributes> pointwise_of(const ActivationParams& activation) {
+  fe::graph::Pointwise_attributes attributes;
+  switch (activation.kind) {
+    case Activation::Relu:
+      return attributes.set_mode(fe::PointwiseMode_t::RELU_FWD);
+    case Activation::Relu6:
+      return attributes.set_mode(fe::PointwiseMode_t::RELU_FWD).set_relu_upper_clip(6.0f);
+    case Activation::LeakyRelu:
+      return attributes.set_mode(fe::PointwiseMode_t::RELU_FWD).set_relu_lower_clip_slope(activation.slope);
+    case Activation::Tanh:
+      return attributes.set_mode(fe::PointwiseMode_t::TANH_FWD);
+    case Activation::Sigmoid:
+      return attributes.set_mode(fe::PointwiseMode_t::SIGMOID_FWD);
+    default:
+      return std::nullopt;
   }
 }
+
+/// A graph in the making.
+class Description {
+ public:
+  Description(fe::graph::Graph& graph, const ConvolutionProblem& problem, std::vector<std::int64_t>& uids)
+      : graph_(graph), problem_(problem), uids_(uids) {}
+
+  void forward(bool with_epilogue) {
+    const Conv2dParams& params = problem_.params;
+    Tensor y = graph_.conv_fprop(problem_.x_norm ? normed_x() : picture(problem_.x, kX),
+                                 picture(problem_.weight, kWeight),
+                                 convolution_attributes<fe::graph::Conv_fprop_attributes>(params));
+    if (with_epilogue && problem_.bias)
+      y = pointwise(fe::PointwiseMode_t::ADD, y, channels(problem_.y, kBias, cudnn_type(problem_)));
+    if (const auto activation = pointwise_of(problem_.activation); with_epilogue && activation) {
+      y = graph_.pointwise(y, *activation);
+    }
+    output(y, problem_.y, kY);
+    if (!problem_.y_totals) return;
+    const auto [sum, squares] = graph_.genstats(y, {});
+    output_channels(sum, problem_.y, kSum);
+    output_channels(squares, problem_.y, kSquares);
+  }
+
+  void backward_data() {
+    Tensor dx = graph_.conv_dgrad(picture(problem_.y, kY), picture(problem_.weight, kWeight),
+                                  convolution_attributes<fe::graph::Conv_dgrad_attributes>(problem_.params));
+    if (!problem_.x_norm) return output(dx, problem_.x, kX);
+    layout(*dx, problem_.x);
+    const Tensor x = picture(problem_.x, kX), mean = channels(problem_.x, kMean),
+                 inverse_std = channels(problem_.x, kInverseStd), weight = channels(problem_.x, kNormWeight),
+                 bias = channels(problem_.x, kNormBias);
+    // Whether the ReLU let x's value through follows from the value itself.
+    using Mode = fe::PointwiseMode_t;
+    Tensor value = pointwise(Mode::MUL, pointwise(Mode::SUB, x, mean), inverse_std);
+    value = pointwise(Mode::ADD, pointwise(Mode::MUL, value, weight), bias);
+    const Tensor through = pointwise(Mode::RELU_BWD, dx, value);
+    output(through, problem_.x, kDX);
+    const auto sums = graph_.dbn_weight(through, x, mean, inverse_std, weight, {});
+    std::int64_t uid = kDNormWeight;
+    for (const Tensor& sum : sums) output_channels(sum, problem_.x, uid++);
+  }
+
+  void backward_weight() {
+    output(graph_.conv_wgrad(picture(problem_.y, kY), problem_.x_norm ? normed_x() : picture(problem_.x, kX),
+                             convolution_attributes<fe::graph::Conv_wgrad_attributes>(problem_.params)),
+           problem_.weight, kWeight);
+  }
+
+ private:
+  using Attributes = fe::graph::Tensor_attributes;
+  using Tensor = std::shared_ptr<Attributes>;
+
+  void layout(Attributes& tensor, const Shape& shape) const {
+    const Strides strides = dense_strides(shape, problem_.format);
+    const auto extents = shape.extents();
+    tensor.set_dim({extents.begin(), extents.end()})
+        .set_stride({strides.begin(), strides.begin() + shape.rank()})
+        .set_data_type(cudnn_type(problem_));
+  }
+  Tensor input(Attributes& attributes, std::int64_t uid) {
+    uids_.push_back(uid);
+    return graph_.tensor(attributes.set_uid(uid));
+  }
+  Tensor picture(const Shape& shape, Uid uid) {
+    Attributes tensor;
+    layout(tensor, shape);
+    return input(tensor, uid);
+  }
+  /// A number for each channel of a picture.
+  Tensor channels(const Shape& picture, Uid uid, fe::DataType_t type = fe::DataType_t::FLOAT) {
+    const std::int64_t count = picture[1];
+    Attributes tensor;
+    tensor.set_dim({1, count, 1, 1}).set_stride({count, 1, count, count}).set_data_type(type);
+    return input(tensor, uid);
+  }
+  void output(const Tensor& tensor, const Shape& shape, Uid uid) {
+    layout(*tensor, shape);
+    uids_.push_back(uid);
+    tensor->set_uid(uid).set_output(true);
+  }
+  void output_channels(const Tensor& tensor, const Shape& picture, std::int64_t uid) {
+    const std::int64_t count = picture[1];
+    uids_.push_back(uid);
+    tensor->set_uid(uid)
+        .set_dim({1, count, 1, 1})
+        .set_stride({count, 1, count, count})
+        .set_data_type(fe::DataType_t::FLOAT)
+        .set_output(true);
+  }
+  Tensor pointwise(fe::PointwiseMode_t mode, const Tensor& a, const Tensor& b) {
+    return graph_.pointwise(a, b, fe::graph::Pointwise_attributes().set_mode(mode));
+  }
+  /// relu(x * scale + shift), each step in the dtype of x: the engines know no other form.
+  Tensor normed_x() {
+    const auto type = cudnn_type(problem_);
+    Tensor x =
+        pointwise(fe::PointwiseMode_t::MUL, picture(problem_.x, kX), channels(problem_.x, kScale, type));
+    x->set_data_type(type);
+    x = pointwise(fe::PointwiseMode_t::ADD, x, channels(problem_.x, kShift, type));
+    x->set_data_type(type);
+    x = graph_.pointwise(x, fe::graph::Pointwise_attributes().set_mode(fe::PointwiseMode_t::RELU_FWD));
+    x->set_data_type(type);
+    return x;
+  }
+
+  fe::graph::Graph& graph_;
+  const ConvolutionProblem& problem_;
+  std::vector<std::int64_t>& uids_;
+};
 
 /// Engines that the problem does not allow; building one of them fails.
 void bar_engines(fe::graph::Graph& graph, const ConvolutionProblem& problem) {
@@ -100,11 +207,20 @@ const char* ConvolutionProblem::name() const {
   return kNames[static_cast<int>(pass)];
 }
 
+bool ConvolutionProblem::fuses_epilogue() const {
+  return activation.kind == Activation::Identity || pointwise_of(activation).has_value();
+}
+
 std::string ConvolutionProblem::describe() const {
-  return fmt::format("{} x {} weight {} y {} {} {} stride {} padding {} dilation {} groups {}{}{}", name(),
-                     to_string(x), to_string(weight), to_string(y), to_string(dtype), to_string(format),
-                     fmt::join(params.stride, "x"), fmt::join(params.padding, " "),
+  return fmt::format("{} x {} weight {} y {} {} {} stride {} padding {} dilation {} groups {}{}{}{}{}{}",
+                     name(), to_string(x), to_string(weight), to_string(y), to_string(dtype),
+                     to_string(format), fmt::join(params.stride, "x"), fmt::join(params.padding, " "),
                      fmt::join(params.dilation, "x"), params.groups, bias ? " bias" : "",
+                     x_norm ? " behind a norm" : "", y_totals ? " with totals" : "",
+                     activation.kind == Activation::Identity
+                         ? ""
+                         : fmt::format(" activation {} {}", static_cast<int>(activation.kind),
+                                       activation.kind == Activation::LeakyRelu ? activation.slope : 0.0f),
                      dtype == DType::F32 && tf32 ? " TF32" : "");
 }
 
@@ -113,6 +229,10 @@ std::vector<std::int64_t> ConvolutionProblem::key() const {
                                    static_cast<std::int64_t>(format),
                                    static_cast<std::int64_t>(dtype),
                                    bias,
+                                   x_norm,
+                                   y_totals,
+                                   static_cast<std::int64_t>(activation.kind),
+                                   std::bit_cast<std::int32_t>(activation.slope),
                                    tf32,
                                    deterministic,
                                    device.index,
@@ -125,21 +245,39 @@ std::vector<std::int64_t> ConvolutionProblem::key() const {
   return result;
 }
 
-ConvolutionGraph::ConvolutionGraph(const ConvolutionProblem& problem, bool with_bias, cudnnHandle_t handle)
-    : with_bias_(with_bias) {
+ConvolutionGraph::ConvolutionGraph(const ConvolutionProblem& problem, bool with_epilogue,
+                                   const Planner& planner)
+    : x_channels_(problem.x[1]) {
   graph_.set_io_data_type(cudnn_type(problem))
       .set_intermediate_data_type(fe::DataType_t::FLOAT)
       .set_compute_data_type(fe::DataType_t::FLOAT);
-  // Told here, the frontend need not open a cudart of its own to ask for it.
-  int major = 0, minor = 0;
-  DLCUDA_CUDA_CHECK(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, problem.device.index));
-  DLCUDA_CUDA_CHECK(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, problem.device.index));
-  graph_.set_sm_version(10 * major + minor);
-  kernels::cuda::describe(graph_, problem, with_bias);
+  if (planner.properties) {
+    graph_.set_device_properties(planner.properties);
+  } else {
+    // Told here, the frontend need not open a cudart of its own to ask for it.
+    int major = 0, minor = 0;
+    DLCUDA_CUDA_CHECK(
+        cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, problem.device.index));
+    DLCUDA_CUDA_CHECK(
+        cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, problem.device.index));
+    graph_.set_sm_version(10 * major + minor);
+  }
+  Description description(graph_, problem, uids_);
+  switch (problem.pass) {
+    case ConvolutionPass::Forward:
+      description.forward(with_epilogue);
+      break;
+    case ConvolutionPass::BackwardData:
+      description.backward_data();
+      break;
+    case ConvolutionPass::BackwardWeight:
+      description.backward_weight();
+      break;
+  }
 
   const std::string doing = "planning " + problem.describe();
   check_cudnn(graph_.validate(), doing.c_str());
-  check_cudnn(graph_.build_operation_graph(handle), doing.c_str());
+  check_cudnn(graph_.build_operation_graph(planner.handle), doing.c_str());
   check_cudnn(graph_.create_execution_plans({fe::HeurMode_t::A, fe::HeurMode_t::FALLBACK}), doing.c_str());
   bar_engines(graph_, problem);
   engines_.resize(static_cast<std::size_t>(graph_.get_execution_plan_count()));
@@ -163,9 +301,30 @@ std::int64_t ConvolutionGraph::workspace_bytes(std::int64_t engine) const {
 
 bool ConvolutionGraph::execute(std::int64_t engine, cudnnHandle_t handle, const ConvolutionPointers& pointers,
                                void* workspace) {
-  std::unordered_map<std::int64_t, void*> addresses{
-      {kX, pointers.x}, {kWeight, pointers.weight}, {kY, pointers.y}};
-  if (with_bias_) addresses.emplace(kBias, pointers.bias);
+  // Three numbers for each channel of x, one behind the other.
+  const auto unused = [&](std::int64_t i) { return static_cast<float*>(pointers.unused) + i * x_channels_; };
+  const std::unordered_map<std::int64_t, void*> all{
+      {kX, pointers.x},
+      {kWeight, pointers.weight},
+      {kBias, pointers.bias},
+      {kY, pointers.y},
+      {kScale, pointers.scale},
+      {kShift, pointers.shift},
+      {kSum, pointers.sum},
+      {kSquares, pointers.squares},
+      {kMean, pointers.mean},
+      {kInverseStd, pointers.inverse_std},
+      {kNormWeight, pointers.norm_weight},
+      {kNormBias, pointers.norm_bias},
+      {kDX, pointers.dx},
+      {kDNormWeight, pointers.dnorm_weight},
+      {kDNormBias, pointers.dnorm_bias},
+      {kUnused0, unused(0)},
+      {kUnused1, unused(1)},
+      {kUnused2, unused(2)},
+  };
+  std::unordered_map<std::int64_t, void*> addresses;
+  for (const std::int64_t uid : uids_) addresses.emplace(uid, all.at(uid));
   return good(graph_.execute_plan_at_index(handle, addresses, workspace, engine));
 }
 

@@ -81,22 +81,25 @@ struct ParameterTerm {
   const float *mean, *inverse_std;
   GroupRows rows;
 
-  struct Value {
-    float g, x;
+  template <int N>
+  struct Values {
+    Pack<T, N> g, x;
   };
-  static constexpr int kPack = 16 / sizeof(T);
+  static constexpr int kPack = 16 / sizeof(T), kAtOnce = 4;
   __device__ std::int64_t channel(std::int64_t c) const { return c; }
   template <int N>
-  __device__ void read(std::int64_t i, Value (&values)[N]) const {
-    const Pack<T, N> grad = load_pack<T, N>(dy + i, 0), in = load_pack<T, N>(x + i, 0);
+  __device__ Values<N> read(std::int64_t i) const {
+    return {load_pack<T, N>(dy + i, 0), load_pack<T, N>(x + i, 0)};
+  }
+  template <int N>
+  __device__ void add(const Values<N>& values, std::int64_t i, const std::int64_t (&channels)[N],
+                      ChannelSums (&sums)[N]) const {
 #pragma unroll
     for (int j = 0; j < N; ++j) {
-      values[j] = {static_cast<float>(grad.value[j]), static_cast<float>(in.value[j])};
+      const std::int64_t row = rows.row_of(i + j, channels[j]);
+      const float g = static_cast<float>(values.g.value[j]);
+      sums[j].add(g, g * (static_cast<float>(values.x.value[j]) - mean[row]) * inverse_std[row]);
     }
-  }
-  __device__ void add(const Value& value, std::int64_t i, std::int64_t c, ChannelSums& sums) const {
-    const std::int64_t row = rows.row_of(i, c);
-    sums.add(value.g, value.g * (value.x - mean[row]) * inverse_std[row]);
   }
 };
 

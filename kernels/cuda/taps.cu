@@ -4,16 +4,17 @@
 //   spread_taps  y[n, o, h KH + i, w KW + j] = rows[(n, h, w), (i, j, o)] + bias[o]
 //   gather_taps  rows[(n, h, w), (i, j, o)] = y[n, o, h KH + i, w KW + j]
 //
-// f32, f16, bf16; the sum in f32. y in either format, also as a channel slice. Outputs are overwritten.
+// f32, f16, bf16; the sum in f32. y in either format, also as a channel slice. Outputs are overwritten. In
+// channels-last a thread takes 16 bytes of channels at once, where alignment allows.
 #include "dlcuda/kernels/cuda/conv_transpose2d.cuh"
 
 namespace dlcuda::kernels::cuda {
 namespace {
 
-/// An element of y, and where its counterpart lies.
-template <typename Index>
+/// N neighbouring channels of y, and where their counterparts lie.
+template <int N, typename Index>
 struct TapSizes {
-  Index images, channels, height, width;  // of y
+  Index channels, height, width;  // of y
   Index kernel_height, kernel_width;
   bool channels_last;
 
@@ -23,11 +24,12 @@ struct TapSizes {
   // Neighbours in y are made by neighbouring threads.
   __device__ Place place(Index i) const {
     Place p;
-    if (channels_last) take(i, channels, p.c);
+    if (channels_last) take(i, channels / N, p.c);
     take(i, width, p.w);
     take(i, height, p.h);
-    if (!channels_last) take(i, channels, p.c);
+    if (!channels_last) take(i, channels / N, p.c);
     p.n = i;
+    p.c *= N;
     return p;
   }
   __device__ static void take(Index& i, Index extent, Index& position) {
@@ -42,39 +44,54 @@ struct TapSizes {
   }
 };
 
-template <typename T, typename Index>
-__global__ void spread_kernel(const T* rows, const T* bias, T* y, ImageStrides strides, TapSizes<Index> s,
-                              Index count) {
+template <int N, typename T, typename Index>
+__global__ void spread_kernel(const T* rows, const T* bias, T* y, ImageStrides strides, TapSizes<N, Index> s,
+                              Index packs) {
   const auto threads = static_cast<Index>(global_threads());
-  for (auto i = static_cast<Index>(global_thread()); i < count; i += threads) {
+  for (auto i = static_cast<Index>(global_thread()); i < packs; i += threads) {
     const auto p = s.place(i);
-    float value = static_cast<float>(rows[s.in_rows(p)]);
-    if (bias != nullptr) value += static_cast<float>(bias[p.c]);
-    y[strides.at(p.n, p.c, p.h, p.w)] = T(value);
+    Pack<T, N> values = load_pack<T, N>(rows + s.in_rows(p), 0);
+    if (bias != nullptr) {
+      const Pack<T, N> added = load_pack<T, N>(bias + p.c, 0);
+#pragma unroll
+      for (int j = 0; j < N; ++j) {
+        values.value[j] = T(static_cast<float>(values.value[j]) + static_cast<float>(added.value[j]));
+      }
+    }
+    store_pack<T, N>(y + strides.at(p.n, p.c, p.h, p.w), 0, values);
   }
 }
 
-template <typename T, typename Index>
-__global__ void gather_kernel(const T* y, ImageStrides strides, T* rows, TapSizes<Index> s, Index count) {
+template <int N, typename T, typename Index>
+__global__ void gather_kernel(const T* y, ImageStrides strides, T* rows, TapSizes<N, Index> s, Index packs) {
   const auto threads = static_cast<Index>(global_threads());
-  for (auto i = static_cast<Index>(global_thread()); i < count; i += threads) {
+  for (auto i = static_cast<Index>(global_thread()); i < packs; i += threads) {
     const auto p = s.place(i);
-    rows[s.in_rows(p)] = y[strides.at(p.n, p.c, p.h, p.w)];
+    store_pack<T, N>(rows + s.in_rows(p), 0, load_pack<T, N>(y + strides.at(p.n, p.c, p.h, p.w), 0));
   }
 }
 
-/// visitor.operator()<T, Index>(sizes, count)
+/// Whether every run of `pack` channels is one access: beside each other, and from a multiple of it on.
+bool takes_packs(const TensorView& y, const TensorView& rows, const TensorView& bias, int pack) {
+  return lies_channels_last(y) && y.shape[1] % pack == 0 && y.strides[3] % pack == 0 &&
+         is_aligned(y.data, 16) && is_aligned(rows.data, 16) && is_aligned(bias.data, 16);
+}
+
+/// visitor.operator()<N, T>(sizes, packs)
 template <typename Visitor>
-void visit_taps(const char* name, const TensorView& y, std::int64_t kernel_height, std::int64_t kernel_width,
-                Visitor&& visitor) {
+void visit_taps(const char* name, const TensorView& y, const TensorView& rows, const TensorView& bias,
+                std::int64_t kernel_height, std::int64_t kernel_width, Visitor&& visitor) {
   visit_float(name, y.dtype, [&]<typename T>() {
     visit_index(y.numel(), [&]<typename Index>() {
-      visitor.template operator()<T, Index>(
-          TapSizes<Index>{static_cast<Index>(y.shape[0]), static_cast<Index>(y.shape[1]),
-                          static_cast<Index>(y.shape[2]), static_cast<Index>(y.shape[3]),
-                          static_cast<Index>(kernel_height), static_cast<Index>(kernel_width),
-                          lies_channels_last(y)},
-          static_cast<Index>(y.numel()));
+      const auto visit = [&]<int N>() {
+        visitor.template operator()<N, T>(
+            TapSizes<N, Index>{static_cast<Index>(y.shape[1]), static_cast<Index>(y.shape[2]),
+                               static_cast<Index>(y.shape[3]), static_cast<Index>(kernel_height),
+                               static_cast<Index>(kernel_width), lies_channels_last(y)},
+            static_cast<Index>(y.numel() / N));
+      };
+      constexpr int kPack = 16 / sizeof(T);
+      takes_packs(y, rows, bias, kPack) ? visit.template operator()<kPack>() : visit.template operator()<1>();
     });
   });
 }
@@ -83,20 +100,21 @@ void visit_taps(const char* name, const TensorView& y, std::int64_t kernel_heigh
 
 void spread_taps(const TensorView& rows, const TensorView& bias, const TensorView& y,
                  std::int64_t kernel_height, std::int64_t kernel_width) {
-  visit_taps("spread_taps", y, kernel_height, kernel_width,
-             [&]<typename T, typename Index>(const TapSizes<Index>& sizes, Index count) {
-               launch("spread_taps", spread_kernel<T, Index>, grid_for(y.numel(), kBlock), kBlock, 0,
-                      this_stream(), rows.as<const T>(), bias.as<const T>(), y.as<T>(), ImageStrides(y),
-                      sizes, count);
+  const char* name = "spread_taps";
+  visit_taps(name, y, rows, bias, kernel_height, kernel_width,
+             [&]<int N, typename T, typename Index>(const TapSizes<N, Index>& sizes, Index packs) {
+               launch(name, spread_kernel<N, T, Index>, grid_for(packs, kBlock), kBlock, 0, this_stream(),
+                      rows.as<const T>(), bias.as<const T>(), y.as<T>(), ImageStrides(y), sizes, packs);
              });
 }
 
 void gather_taps(const TensorView& y, const TensorView& rows, std::int64_t kernel_height,
                  std::int64_t kernel_width) {
-  visit_taps("gather_taps", y, kernel_height, kernel_width,
-             [&]<typename T, typename Index>(const TapSizes<Index>& sizes, Index count) {
-               launch("gather_taps", gather_kernel<T, Index>, grid_for(y.numel(), kBlock), kBlock, 0,
-                      this_stream(), y.as<const T>(), ImageStrides(y), rows.as<T>(), sizes, count);
+  const char* name = "gather_taps";
+  visit_taps(name, y, rows, {}, kernel_height, kernel_width,
+             [&]<int N, typename T, typename Index>(const TapSizes<N, Index>& sizes, Index packs) {
+               launch(name, gather_kernel<N, T, Index>, grid_for(packs, kBlock), kBlock, 0, this_stream(),
+                      y.as<const T>(), ImageStrides(y), rows.as<T>(), sizes, packs);
              });
 }
 

@@ -1,7 +1,9 @@
 // Batch normalisation of one element, with an activation that follows it. T: float or double.
 #pragma once
 
+#include "dlcuda/kernels/batch_norm.h"
 #include "dlcuda/kernels/functors/activation.h"
+#include "dlcuda/kernels/functors/moments.h"
 
 namespace dlcuda::functors {
 
@@ -33,5 +35,55 @@ template <typename T>
 DLCUDA_HD void move_towards(T& running, T value, T momentum) {
   running = (T(1) - momentum) * running + momentum * value;
 }
+
+/// From the sums over `count` values and over their squares, whose difference rounding may bring below 0.
+template <typename T>
+DLCUDA_HD Moments<T> moments_of_totals(T sum, T squares, T count) {
+  const T mean = sum / count, deviations = squares - sum * mean;
+  return {count, mean, deviations > T(0) ? deviations : T(0)};
+}
+
+/// A channel of batch_norm_from_totals(). C: of the statistics; T: of scale and shift.
+template <typename T, typename C>
+struct NormFromTotals {
+  const C *sum, *squares, *weight, *bias;
+  C count, epsilon, momentum;
+  C *running_mean, *running_var;
+  std::int64_t* batches;
+  C *mean, *inverse_std;
+  T *scale, *shift;
+
+  NormFromTotals(const kernels::TotalsViews& v, const kernels::BatchNormParams& params)
+      : sum(v.sum.as<const C>()),
+        squares(v.squares.as<const C>()),
+        weight(v.weight.as<const C>()),
+        bias(v.bias.as<const C>()),
+        count(static_cast<C>(v.count)),
+        epsilon(static_cast<C>(params.epsilon)),
+        momentum(static_cast<C>(params.momentum)),
+        running_mean(v.running_mean.as<C>()),
+        running_var(v.running_var.as<C>()),
+        batches(v.batches.as<std::int64_t>()),
+        mean(v.mean.as<C>()),
+        inverse_std(v.inverse_std.as<C>()),
+        scale(v.scale.as<T>()),
+        shift(v.shift.as<T>()) {}
+
+  DLCUDA_HD void operator()(std::int64_t c) const {
+    const Moments<C> moments = moments_of_totals(sum[c], squares[c], count);
+    mean[c] = moments.mean;
+    inverse_std[c] = moments.inverse_std(epsilon);
+    if (running_mean != nullptr) {
+      move_towards(running_mean[c], moments.mean, momentum);
+      move_towards(running_var[c], moments.unbiased_variance(), momentum);
+    }
+    if (scale != nullptr) {
+      const C factor = weight[c] * inverse_std[c];
+      scale[c] = T(factor);
+      shift[c] = T(bias[c] - moments.mean * factor);
+    }
+    if (batches != nullptr && c == 0) ++*batches;
+  }
+};
 
 }  // namespace dlcuda::functors

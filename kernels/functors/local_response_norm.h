@@ -34,18 +34,32 @@ struct ResponseWindow {
     }
     return k + rate * squares;
   }
-  /// dx of channel c: through its own output, and through those whose window it is in.
+  /// What channel j gives to gradients: to its own channel, and to all of its window.
+  struct Share {
+    C own, through;
+  };
+  template <typename T>
+  DLCUDA_HD Share share(const T* dy, const T* pixel, std::int64_t j) const {
+    const C d = scale(pixel, j), own = static_cast<C>(dy[j * step]) * functors::pow(d, -beta);
+    return {own, own * static_cast<C>(pixel[j * step]) / d};
+  }
+  /// The channels whose windows hold channel c: first, one past the last.
+  DLCUDA_HD std::int64_t first_sharing(std::int64_t c) const { return c - behind < 0 ? 0 : c - behind; }
+  DLCUDA_HD std::int64_t end_sharing(std::int64_t c) const {
+    return c + before < channels - 1 ? c + before + 1 : channels;
+  }
+  /// dx of a channel whose value is x, from its own share and the sum of those of first_sharing() on.
+  DLCUDA_HD C gradient_of(C x, C own, C through) const { return own - C(2) * rate * beta * x * through; }
+
   template <typename T>
   DLCUDA_HD C gradient(const T* dy, const T* pixel, std::int64_t c) const {
-    const std::int64_t begin = c - behind < 0 ? 0 : c - behind;
-    const std::int64_t end = c + before < channels - 1 ? c + before : channels - 1;
     C through = 0, own = 0;
-    for (std::int64_t j = begin; j <= end; ++j) {
-      const C d = scale(pixel, j), power = functors::pow(d, -beta), g = static_cast<C>(dy[j * step]) * power;
-      through += g * static_cast<C>(pixel[j * step]) / d;
-      if (j == c) own = g;
+    for (std::int64_t j = first_sharing(c); j < end_sharing(c); ++j) {
+      const Share from = share(dy, pixel, j);
+      through += from.through;
+      if (j == c) own = from.own;
     }
-    return own - C(2) * rate * beta * static_cast<C>(pixel[c * step]) * through;
+    return gradient_of(static_cast<C>(pixel[c * step]), own, through);
   }
 };
 

@@ -4,7 +4,9 @@
 
 #include "dlcuda/core/check.h"
 #include "dlcuda/kernels/bias.h"
+#include "dlcuda/kernels/conv2d_fused.h"
 #include "dlcuda/kernels/layout.h"
+#include "dlcuda/layers/functional/activation.h"
 #include "dlcuda/layers/recording.h"
 
 namespace dlcuda::functional {
@@ -13,28 +15,70 @@ using autograd::any_requires_grad;
 using autograd::BackwardContext;
 using autograd::record;
 
+namespace {
+
+/// What the backward pass of a convolution keeps.
+struct SavedConvolution {
+  autograd::Saved x, weight;
+  Shape x_shape, weight_shape;
+  MemoryFormat weight_format;
+  Conv2dParams params;
+
+  SavedConvolution(const Tensor& x_, const Tensor& weight_, const Conv2dParams& params_)
+      : x(save_if(needs_gradient(weight_), x_)),
+        weight(save_if(needs_gradient(x_), weight_)),
+        x_shape(x_.shape()),
+        weight_shape(weight_.shape()),
+        weight_format(weight_.format()),
+        params(params_) {}
+
+  /// Of x, weight and bias; dy is in the output's format. `db`: that of the bias, if it is known.
+  std::vector<Tensor> gradients(const Tensor& dy, const BackwardContext& context, Tensor db = {}) const {
+    Tensor dx;
+    if (context.needs(0)) dx = kernels::conv2d_backward_data(dy, weight.get(), x_shape, params);
+    kernels::Conv2dWeightGradients computed;
+    const bool wants_bias = context.needs(2) && !db.defined();
+    if (context.needs(1)) {
+      computed =
+          kernels::conv2d_backward_weight(x.get(), dy, weight_shape, params, wants_bias, weight_format);
+    } else if (wants_bias) {
+      computed.bias = kernels::bias_backward(dy);
+    }
+    return {std::move(dx), std::move(computed.weight), wants_bias ? std::move(computed.bias) : std::move(db)};
+  }
+};
+
+}  // namespace
+
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params) {
-  Tensor y = kernels::conv2d_forward(x, weight, bias, params);
+  return record_conv2d(kernels::conv2d_forward(x, weight, bias, params), x, weight, bias, params);
+}
+
+Tensor record_conv2d(Tensor y, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                     const Conv2dParams& params) {
   if (!any_requires_grad({x, weight, bias})) return y;
   const MemoryFormat format = y.format();
-  return record(
-      "conv2d", std::move(y), {x, weight, bias},
-      [saved_x = save_if(needs_gradient(weight), x), saved_weight = save_if(needs_gradient(x), weight),
-       x_shape = x.shape(), weight_shape = weight.shape(), format, params](const BackwardContext& context) {
-        const Tensor dy = as_format(context.grad, format);
-        Tensor dx;
-        if (context.needs(0)) {
-          dx = kernels::conv2d_backward_data(dy, saved_weight.get(), x_shape, params);
-        }
-        kernels::Conv2dWeightGradients gradients;
-        if (context.needs(1)) {
-          gradients =
-              kernels::conv2d_backward_weight(saved_x.get(), dy, weight_shape, params, context.needs(2));
-        } else if (context.needs(2)) {
-          gradients.bias = kernels::bias_backward(dy);
-        }
-        return std::vector{std::move(dx), std::move(gradients.weight), std::move(gradients.bias)};
-      });
+  return record("conv2d", std::move(y), {x, weight, bias},
+                [saved = SavedConvolution(x, weight, params), format](const BackwardContext& context) {
+                  return saved.gradients(as_format(context.grad, format), context);
+                });
+}
+
+Tensor conv2d_activation(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                         const Conv2dParams& params, const kernels::ActivationParams& activation) {
+  if (activation.kind == kernels::Activation::Identity) return conv2d(x, weight, bias, params);
+  if (kernels::activation_saves_input(activation.kind)) {
+    return functional::activation(conv2d(x, weight, bias, params), activation);
+  }
+  Tensor y = kernels::conv2d_fused(x, weight, bias, {}, params, activation);
+  if (!any_requires_grad({x, weight, bias})) return y;
+  autograd::Saved saved_y(y);
+  return record("conv2d_activation", std::move(y), {x, weight, bias},
+                [saved = SavedConvolution(x, weight, params), saved_y = std::move(saved_y),
+                 activation](const BackwardContext& context) {
+                  const auto [dy, db] = through_activation(context, saved_y.get(), activation);
+                  return saved.gradients(dy, context, db);
+                });
 }
 
 Tensor depthwise_conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Conv2dParams params) {
@@ -43,26 +87,52 @@ Tensor depthwise_conv2d(const Tensor& x, const Tensor& weight, const Tensor& bia
   return conv2d(x, weight, bias, params);
 }
 
+namespace {
+
+/// What the backward pass of a transposed convolution keeps.
+struct SavedTranspose {
+  autograd::Saved x, weight;
+  Shape x_shape, weight_shape;
+  MemoryFormat x_format, weight_format;
+  ConvTranspose2dParams params;
+
+  SavedTranspose(const Tensor& x_, const Tensor& weight_, const ConvTranspose2dParams& params_)
+      : x(save_if(needs_gradient(weight_), x_)),
+        weight(save_if(needs_gradient(x_), weight_)),
+        x_shape(x_.shape()),
+        weight_shape(weight_.shape()),
+        x_format(x_.format()),
+        weight_format(weight_.format()),
+        params(params_) {}
+
+  /// With x, weight and bias as inputs `first`, first + 1 and first + 2 of the node.
+  kernels::ConvTranspose2dGradients gradients(const Tensor& dy, const BackwardContext& context,
+                                              int first) const {
+    return kernels::conv_transpose2d_backward(dy,
+                                              {.x = x.get(),
+                                               .weight = weight.get(),
+                                               .x_shape = x_shape,
+                                               .weight_shape = weight_shape,
+                                               .x_format = x_format,
+                                               .weight_format = weight_format,
+                                               .wants_x = context.needs(first),
+                                               .wants_weight = context.needs(first + 1),
+                                               .wants_bias = context.needs(first + 2)},
+                                              params);
+  }
+};
+
+}  // namespace
+
 Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
                         const ConvTranspose2dParams& params) {
   Tensor y = kernels::conv_transpose2d_forward(x, weight, bias, params);
   if (!any_requires_grad({x, weight, bias})) return y;
-  const MemoryFormat format = y.format();
-  return record(
-      "conv_transpose2d", std::move(y), {x, weight, bias},
-      [saved_x = save_if(needs_gradient(weight), x), saved_weight = save_if(needs_gradient(x), weight),
-       x_shape = x.shape(), weight_shape = weight.shape(), format, params](const BackwardContext& context) {
-        const Tensor dy = as_format(context.grad, format);
-        Tensor dx, dw, db;
-        if (context.needs(0)) {
-          dx = kernels::conv_transpose2d_backward_data(dy, saved_weight.get(), x_shape, params);
-        }
-        if (context.needs(1)) {
-          dw = kernels::conv_transpose2d_backward_weight(saved_x.get(), dy, weight_shape, params);
-        }
-        if (context.needs(2)) db = kernels::bias_backward(dy);
-        return std::vector{std::move(dx), std::move(dw), std::move(db)};
-      });
+  return record("conv_transpose2d", std::move(y), {x, weight, bias},
+                [saved = SavedTranspose(x, weight, params)](const BackwardContext& context) {
+                  auto [dx, dw, db] = saved.gradients(context.grad, context, 0);
+                  return std::vector{std::move(dx), std::move(dw), std::move(db)};
+                });
 }
 
 Tensor conv_transpose2d_concat(const Tensor& skip, const Tensor& x, const Tensor& weight, const Tensor& bias,
@@ -83,26 +153,20 @@ Tensor conv_transpose2d_concat(const Tensor& skip, const Tensor& x, const Tensor
   if (!any_requires_grad({skip, x, weight, bias})) return y;
   return record(
       op, std::move(y), {skip, x, weight, bias},
-      [saved_x = save_if(needs_gradient(weight), x), saved_weight = save_if(needs_gradient(x), weight),
-       x_shape = x.shape(), weight_shape = weight.shape(), x_format = x.format(), skip_format = skip.format(),
-       skipped, top, left, rows, columns, params](const BackwardContext& context) {
-        std::vector<Tensor> gradients(4);
+      [saved = SavedTranspose(x, weight, params), skip_format = skip.format(), skipped, top, left, rows,
+       columns](const BackwardContext& context) {
+        Tensor of_skip;
         if (context.needs(0)) {
           const kernels::AxisPadding padding[] = {{}, {}, {top, rows - top}, {left, columns - left}};
           const Tensor middle = kernels::narrow(context.grad, 1, 0, skipped);
-          gradients[0] = as_format(rows + columns == 0 ? middle : kernels::pad(middle, padding), skip_format);
+          of_skip = as_format(rows + columns == 0 ? middle : kernels::pad(middle, padding), skip_format);
         }
-        if (!context.needs(1) && !context.needs(2) && !context.needs(3)) return gradients;
-        const Tensor dy =
-            as_format(kernels::narrow(context.grad, 1, skipped, context.grad.size(1) - skipped), x_format);
-        if (context.needs(1)) {
-          gradients[1] = kernels::conv_transpose2d_backward_data(dy, saved_weight.get(), x_shape, params);
+        if (!context.needs(1) && !context.needs(2) && !context.needs(3)) {
+          return std::vector{std::move(of_skip), Tensor(), Tensor(), Tensor()};
         }
-        if (context.needs(2)) {
-          gradients[2] = kernels::conv_transpose2d_backward_weight(saved_x.get(), dy, weight_shape, params);
-        }
-        if (context.needs(3)) gradients[3] = kernels::bias_backward(dy);
-        return gradients;
+        const Tensor dy = context.grad.channel_slice(skipped, context.grad.size(1));
+        auto [dx, dw, db] = saved.gradients(dy, context, 1);
+        return std::vector{std::move(of_skip), std::move(dx), std::move(dw), std::move(db)};
       });
 }
 

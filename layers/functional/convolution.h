@@ -1,6 +1,7 @@
 // Convolution. See layers/functional.h.
 #pragma once
 
+#include "dlcuda/kernels/activation.h"
 #include "dlcuda/kernels/conv2d.h"
 #include "dlcuda/kernels/conv_transpose2d.h"
 
@@ -16,6 +17,11 @@ using kernels::valid_padding;
 /// Padding in numbers is part of the parameters; same_padding(x.shape(), {kh, kw}, params) computes SAME.
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
               const Conv2dParams& params = {});
+
+/// activation(conv2d(...)) as one step, whose backward pass computes the gradients through the activation and
+/// of the bias together.
+Tensor conv2d_activation(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                         const Conv2dParams& params, const kernels::ActivationParams& activation);
 
 /// conv2d with one group for each channel of x, whatever params.groups says: weight (C * M, 1, KH, KW) makes
 /// M outputs of each. By our own kernels on CUDA.

@@ -3,6 +3,7 @@
 #include "dlcuda/core/check.h"
 #include "dlcuda/kernels/bias.h"
 #include "dlcuda/kernels/matmul.h"
+#include "dlcuda/layers/functional/activation.h"
 #include "dlcuda/layers/recording.h"
 
 namespace dlcuda::functional {
@@ -12,23 +13,60 @@ using autograd::BackwardContext;
 using autograd::record;
 using autograd::Saved;
 
-Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+namespace {
+
+void check_linear(const Tensor& x, const Tensor& weight) {
   DLCUDA_CHECK(weight.rank() == 2, ShapeError, "linear: weight must be (out, in), got shape {}",
                to_string(weight.shape()));
   DLCUDA_CHECK(x.rank() == 2 && x.size(1) == weight.size(1), ShapeError,
                "linear: expected x of shape (N, {}) for a weight of shape {}, got {}{}", weight.size(1),
                to_string(weight.shape()), to_string(x.shape()), x.rank() > 2 ? "; flatten it first" : "");
+}
+
+/// What the backward pass of a linear layer keeps.
+struct SavedLinear {
+  Saved x, weight;
+
+  SavedLinear(const Tensor& x_, const Tensor& weight_)
+      : x(save_if(needs_gradient(weight_), x_)), weight(save_if(needs_gradient(x_), weight_)) {}
+
+  /// Of x, weight and bias. `db`: that of the bias, if it is known.
+  std::vector<Tensor> gradients(const Tensor& dy, const BackwardContext& context, Tensor db = {}) const {
+    Tensor dx, dw;
+    if (context.needs(0)) dx = kernels::matmul(dy, weight.get());
+    if (context.needs(1)) dw = kernels::matmul(dy, x.get(), {}, {.transpose_a = true});
+    if (context.needs(2) && !db.defined()) db = kernels::bias_backward(dy);
+    return {std::move(dx), std::move(dw), std::move(db)};
+  }
+};
+
+}  // namespace
+
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  check_linear(x, weight);
   Tensor y = kernels::matmul(x, weight, bias, {.transpose_b = true});
   if (!any_requires_grad({x, weight, bias})) return y;
   return record("linear", std::move(y), {x, weight, bias},
-                [saved_x = save_if(needs_gradient(weight), x),
-                 saved_weight = save_if(needs_gradient(x), weight)](const BackwardContext& context) {
-                  const Tensor dy = as_format(context.grad, MemoryFormat::Contiguous);
-                  Tensor dx, dw, db;
-                  if (context.needs(0)) dx = kernels::matmul(dy, saved_weight.get());
-                  if (context.needs(1)) dw = kernels::matmul(dy, saved_x.get(), {}, {.transpose_a = true});
-                  if (context.needs(2)) db = kernels::bias_backward(dy);
-                  return std::vector{std::move(dx), std::move(dw), std::move(db)};
+                [saved = SavedLinear(x, weight)](const BackwardContext& context) {
+                  return saved.gradients(as_format(context.grad, MemoryFormat::Contiguous), context);
+                });
+}
+
+Tensor linear_activation(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                         const kernels::ActivationParams& activation) {
+  if (activation.kind == kernels::Activation::Identity) return linear(x, weight, bias);
+  if (kernels::activation_saves_input(activation.kind)) {
+    return functional::activation(linear(x, weight, bias), activation);
+  }
+  check_linear(x, weight);
+  Tensor y = kernels::activation_forward(kernels::matmul(x, weight, bias, {.transpose_b = true}), activation);
+  if (!any_requires_grad({x, weight, bias})) return y;
+  Saved saved_y(y);
+  return record("linear_activation", std::move(y), {x, weight, bias},
+                [saved = SavedLinear(x, weight), saved_y = std::move(saved_y),
+                 activation](const BackwardContext& context) {
+                  const auto [dy, db] = through_activation(context, saved_y.get(), activation);
+                  return saved.gradients(dy, context, db);
                 });
 }
 

@@ -1,13 +1,17 @@
 // Products of matrices, bias. See layers/functional.h.
 #pragma once
 
-#include "dlcuda/core/tensor.h"
+#include "dlcuda/kernels/activation.h"
 
 namespace dlcuda {
 namespace functional DLCUDA_API {
 
 /// x (N, I), weight (O, I), bias (O) or undefined -> (N, O).
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
+/// activation(linear(...)) as one step, whose backward pass computes the gradients through the activation and
+/// of the bias together.
+Tensor linear_activation(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                         const kernels::ActivationParams& activation);
 /// (M, K) x (K, N) -> (M, N), or a batch: (B, M, K) x (B, K, N) -> (B, M, N); b may be one matrix for all of
 /// a's.
 Tensor matmul(const Tensor& a, const Tensor& b);

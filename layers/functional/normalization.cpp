@@ -9,29 +9,39 @@ namespace dlcuda::functional {
 using autograd::any_requires_grad;
 using autograd::BackwardContext;
 using autograd::record;
+using autograd::record_in_parts;
 using autograd::Saved;
 
 Tensor batch_norm_add(const Tensor& x, const Tensor& residual, const BatchNormTensors& tensors, bool training,
-                      const BatchNormParams& params) {
+                      const BatchNormParams& params, const kernels::ChannelTotals& totals) {
   const auto& [weight, bias, running_mean, running_var, batches] = tensors;
   const bool batch = training || !running_mean.defined();
   const auto [y, mean, inverse_std] =
       batch ? kernels::batch_norm_training(x, weight, bias, residual, running_mean, running_var, params,
-                                           batches)
+                                           batches, totals)
             : kernels::batch_norm_inference(x, weight, bias, residual, running_mean, running_var, params);
   if (!any_requires_grad({x, weight, bias, residual})) return y;
-  const bool has_activation = params.activation.kind != kernels::Activation::Identity;
-  return record("batch_norm", y, {x, weight, bias, residual},
-                [saved_x = Saved(x), saved_y = save_if(has_activation, y), saved_weight = Saved(weight),
-                 saved_mean = Saved(mean), saved_std = Saved(inverse_std), batch,
-                 params](const BackwardContext& context) {
-                  const Tensor& input = saved_x.get();
-                  auto gradients = kernels::batch_norm_backward(
-                      as_format(context.grad, input.format()), input, saved_y.get(), saved_weight.get(),
-                      saved_mean.get(), saved_std.get(), batch, context.needs(3), params);
-                  return std::vector{std::move(gradients.x), std::move(gradients.weight),
-                                     std::move(gradients.bias), std::move(gradients.residual)};
-                });
+  // On CUDA the output is read again only where it cannot be computed anew from x.
+  const bool activated = params.activation.kind != kernels::Activation::Identity;
+  const bool saves_y = activated && (residual.defined() || x.device().is_cpu());
+  return record_in_parts("batch_norm", y, {x, weight, bias, residual},
+                         [saved_x = Saved(x), saved_y = save_if(saves_y, y), saved_weight = Saved(weight),
+                          saved_bias = save_if(!saves_y, bias), saved_mean = Saved(mean),
+                          saved_std = Saved(inverse_std), batch, params](const BackwardContext& context) {
+                           const MemoryFormat format = saved_x.get().format();
+                           auto gradients = kernels::batch_norm_backward(
+                               {.dy = as_format(context.grad, format),
+                                .more = context.more.defined() ? as_format(context.more, format) : Tensor(),
+                                .x = saved_x.get(),
+                                .y = saved_y.get(),
+                                .weight = saved_weight.get(),
+                                .bias = saved_bias.get(),
+                                .mean = saved_mean.get(),
+                                .inverse_std = saved_std.get()},
+                               batch, context.needs(3), params);
+                           return std::vector{std::move(gradients.x), std::move(gradients.weight),
+                                              std::move(gradients.bias), std::move(gradients.residual)};
+                         });
 }
 
 Tensor batch_norm(const Tensor& x, const BatchNormTensors& tensors, bool training,

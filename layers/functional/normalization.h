@@ -23,9 +23,10 @@ struct BatchNormTensors {
 /// W). params.activation follows in the same pass.
 Tensor batch_norm(const Tensor& x, const BatchNormTensors& tensors, bool training,
                   const BatchNormParams& params = {});
-/// activation(batch_norm(x) + residual), one node; residual is like x.
+/// activation(batch_norm(x) + residual), one node; residual is like x. totals, if defined, are those of x,
+/// for training.
 Tensor batch_norm_add(const Tensor& x, const Tensor& residual, const BatchNormTensors& tensors, bool training,
-                      const BatchNormParams& params = {});
+                      const BatchNormParams& params = {}, const kernels::ChannelTotals& totals = {});
 
 /// x (N, C, ...) with one mean and variance for each sample and each of `groups` equal runs of channels.
 Tensor group_norm(const Tensor& x, std::int64_t groups, const Tensor& weight = {}, const Tensor& bias = {},

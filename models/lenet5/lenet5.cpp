@@ -3,6 +3,11 @@
 #include "dlcuda/models/configured.h"
 
 namespace dlcuda {
+namespace {
+
+constexpr functional::ActivationParams kTanh{.kind = functional::Activation::Tanh};
+
+}  // namespace
 
 LeNet5::LeNet5(const LeNet5Config& config)
     : conv1_(
@@ -20,13 +25,13 @@ LeNet5::LeNet5(const LeNet5Config& config)
   register_module("fc3", &fc3_);
 }
 
-Tensor LeNet5::forward(const Tensor& x) {         // (N, 1, 32, 32)
-  Tensor y = pool_(functional::tanh(conv1_(x)));  // (N, 6, 28, 28) -> (N, 6, 14, 14)
-  y = pool_(functional::tanh(conv2_(y)));         // (N, 16, 10, 10) -> (N, 16, 5, 5)
-  y = functional::flatten(y);                     // (N, 400)
-  y = functional::tanh(fc1_(y));                  // (N, 120)
-  y = functional::tanh(fc2_(y));                  // (N, 84)
-  return fc3_(y);                                 // (N, 10)
+Tensor LeNet5::forward(const Tensor& x) {  // (N, 1, 32, 32)
+  Tensor y = pool_(conv1_(x, {}, kTanh));  // (N, 6, 28, 28) -> (N, 6, 14, 14)
+  y = pool_(conv2_(y, {}, kTanh));         // (N, 16, 10, 10) -> (N, 16, 5, 5)
+  y = functional::flatten(y);              // (N, 400)
+  y = fc1_(y, kTanh);                      // (N, 120)
+  y = fc2_(y, kTanh);                      // (N, 84)
+  return fc3_(y);                          // (N, 10)
 }
 
 std::vector<ZooModel> lenet5_models() {

@@ -26,7 +26,7 @@ Tensor CifarBlock::forward(const Tensor& x) {
     const functional::AxisPadding none{}, zeros{0, out_channels_ - in_channels_};
     shortcut = functional::pad(shortcut, std::array{none, zeros, none, none});
   }
-  return second_(first_(x), shortcut);
+  return second_(first_.pending(x), shortcut);
 }
 
 std::string CifarBlock::describe() const {

@@ -42,7 +42,7 @@ IdentityBlock::IdentityBlock(const std::string& place, std::int64_t width)
   register_inline(&third_);
 }
 
-Tensor IdentityBlock::forward(const Tensor& x) { return third_(second_(first_(x)), x); }
+Tensor IdentityBlock::forward(const Tensor& x) { return third_(second_.pending(first_.pending(x)), x); }
 std::string IdentityBlock::describe() const { return "IdentityBlock"; }
 
 ConvolutionalBlock::ConvolutionalBlock(const std::string& place, std::int64_t in_channels, std::int64_t width,
@@ -54,7 +54,9 @@ ConvolutionalBlock::ConvolutionalBlock(const std::string& place, std::int64_t in
   for (ConvBnAct* pair : {&first_, &second_, &third_, &shortcut_}) register_inline(pair);
 }
 
-Tensor ConvolutionalBlock::forward(const Tensor& x) { return third_(second_(first_(x)), shortcut_(x)); }
+Tensor ConvolutionalBlock::forward(const Tensor& x) {
+  return third_(second_.pending(first_.pending(x)), shortcut_(x));
+}
 std::string ConvolutionalBlock::describe() const { return "ConvolutionalBlock"; }
 
 CourseResNet::CourseResNet(const CourseResNetConfig& config)

@@ -41,7 +41,8 @@ ResidualBlock::ResidualBlock(const Options& o)
 Tensor ResidualBlock::forward(const Tensor& x) {
   const Tensor residual = shortcut_ ? (*shortcut_)(x) : x;
   // The last of them adds the residual before its activation.
-  return third_ ? (*third_)(second_(first_(x)), residual) : second_(first_(x), residual);
+  const Pending y = first_.pending(x);
+  return third_ ? (*third_)(second_.pending(y), residual) : second_(y, residual);
 }
 
 std::string ResidualBlock::describe() const {

@@ -72,11 +72,8 @@ UNetStage::UNetStage(std::int64_t in_channels, std::int64_t out_channels, const 
 }
 
 Tensor UNetStage::forward(const Tensor& x) {
-  Tensor y = x;
-  for (std::size_t i = 0; i < convs_.size(); ++i) {
-    y = normed_[i] ? (*normed_[i])(y) : (*convs_[i])(y, {}, kRelu);
-  }
-  return y;
+  if (normed_[0]) return (*normed_[1])(normed_[0]->pending(x), {});
+  return (*convs_[1])((*convs_[0])(x, {}, kRelu), {}, kRelu);
 }
 
 std::string UNetStage::describe() const {

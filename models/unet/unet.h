@@ -71,6 +71,9 @@ class UNetJoin : public Module {
   }
   std::string describe() const override;
 
+ protected:
+  bool takes_any_format() const override { return true; }
+
  private:
   std::int64_t channels_;
   UNetConfig::Enlarge enlarge_;

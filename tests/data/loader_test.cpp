@@ -14,6 +14,8 @@
 
 #include "dlcuda/core/error.h"
 #include "dlcuda/data/digits.h"
+#include "dlcuda/kernels/copy.h"
+#include "dlcuda/tests/support/compare.h"
 #include "dlcuda/tests/support/devices.h"
 #include "dlcuda/tests/support/temp_folder.h"
 
@@ -176,7 +178,7 @@ TEST(DataLoader, UsesItsBuffersAgain) {
   std::set<const void*> buffers;
   for (const std::uint64_t epoch : {0, 1, 2}) {
     loader.start_epoch(epoch);
-    while (const Batch* batch = loader.next()) buffers.insert(batch->images.data());
+    while (const Batch* batch = loader.next()) buffers.insert(batch->labels.data());
   }
   EXPECT_EQ(buffers.size(), 5u);  // two workers with two batches each, and the one in use
 }
@@ -185,7 +187,7 @@ TEST(DataLoader, MarksABufferThatWillBeUsedAgain) {
   const auto dataset = std::make_shared<Numbered>(100);
   DataLoader loader(dataset, plain(*dataset), {.batch_size = 2});
   loader.start_epoch(0);
-  const Tensor kept = loader.next()->images;
+  const Tensor kept = loader.next()->labels;
   const auto version = kept.version();
   loader.next();
   EXPECT_GT(kept.version(), version);
@@ -285,6 +287,68 @@ TEST(DataLoader, UploadsToTheDevice) {
   device.start_epoch(2);
   EXPECT_EQ(device.next()->images.device(), Device::cuda());
   EXPECT_EQ(device.next()->labels.device(), Device::cuda());
+}
+
+/// A transform that no placement can express.
+class Invert : public Transform {
+ public:
+  ImageShape output_shape(const ImageShape& input) const override { return input; }
+  void apply(const ImageView& from, const MutableImageView& to, std::vector<LabelledBox>&,
+             RandomStream&) const override {
+    std::ranges::transform(from.pixels, to.pixels.begin(), [](std::uint8_t p) { return 255 - p; });
+  }
+};
+
+// As the pipeline itself makes it, on every device, in every dtype and format, whoever moves the pixels.
+TEST(DataLoader, DevicesDoWhatThePipelineDoes) {
+  const auto dataset = std::make_shared<Numbered>(11);
+  const std::vector<std::shared_ptr<const Transform>> moves = {std::make_shared<Pad>(3, 4),
+                                                               std::make_shared<RandomShift>(1),
+                                                               std::make_shared<RandomHorizontalFlip>()};
+  for (const bool inverted : {false, true}) {
+    auto transforms = moves;
+    if (inverted) transforms.push_back(std::make_shared<Invert>());
+    const ImagePipeline pipeline(dataset->image_shape(), transforms, {{0.3f}, {0.7f}});
+    EXPECT_EQ(pipeline.is_placement(), !inverted);
+    std::vector<float> expected;
+    for (std::int64_t i = 0; i < 11; ++i) {
+      std::vector<std::uint8_t> pixels(6);
+      std::vector<float> floats(pipeline.output_shape().pixels());
+      Target target;
+      ImagePipeline::Scratch scratch;
+      RandomStream random(random_key(7, RandomDomain::Augmentation), std::uint64_t(i), 2);
+      dataset->read(i, pixels, target);
+      pipeline(pixels, floats, target, random, scratch);
+      expected.insert(expected.end(), floats.begin(), floats.end());
+    }
+    for (const Device device : testing::test_devices()) {
+      for (const DType dtype : {DType::F32, DType::F16, DType::BF16}) {
+        for (const MemoryFormat format : {MemoryFormat::Contiguous, MemoryFormat::ChannelsLast}) {
+          DataLoader loader(
+              dataset, pipeline,
+              {.batch_size = 4, .workers = 2, .seed = 7, .device = device, .dtype = dtype, .format = format});
+          std::vector<float> got;
+          loader.start_epoch(2);
+          while (const Batch* batch = loader.next()) {
+            EXPECT_EQ(batch->images.dtype(), dtype);
+            EXPECT_EQ(batch->images.format(), format);
+            EXPECT_EQ(batch->images.device(), device);
+            for (const double value : testing::as_doubles(batch->images)) got.push_back(float(value));
+          }
+          const Tensor rounded = kernels::cast(
+              kernels::cast(Tensor::from_values(expected, {std::int64_t(expected.size())}), dtype),
+              DType::F32);
+          EXPECT_EQ(got, rounded.values<float>()) << to_string(testing::Variant{device, dtype, format});
+        }
+      }
+    }
+  }
+}
+
+TEST(DataLoader, RefusesImagesInOtherDtypes) {
+  const auto dataset = std::make_shared<Numbered>(4);
+  expect_error<DTypeError>([&] { DataLoader(dataset, plain(*dataset), {.dtype = DType::F64}); },
+                           "f32, f16 or bf16, not f64");
 }
 
 }  // namespace

@@ -126,5 +126,76 @@ TEST(ImagePipeline, RefusesWhatDoesNotFit) {
   expect_error<ArgumentError>([&] { run(pipeline, Pixels(15)); }, "15 bytes");
 }
 
+/// A target with a mask and some boxes.
+Target full_target(const ImageShape& shape) {
+  Target target;
+  for (std::int64_t i = 0; i < shape.height * shape.width; ++i) {
+    target.mask.push_back(static_cast<std::uint8_t>(i));
+  }
+  target.boxes = {{0, 0.25f, 0.5f, 1, 1}, {0.75f, 0, 1, 0.125f, 2}, {0.25f, 0.25f, 0.75f, 0.75f, 0}};
+  return target;
+}
+
+TEST(ImagePipeline, OnePlacementIsTheSameAsItsTransformsOneByOne) {
+  const auto pad = std::make_shared<Pad>(9, 8, 3);
+  const auto shift = std::make_shared<RandomShift>(3, 3), far = std::make_shared<RandomShift>(20, 3);
+  const auto flip = std::make_shared<RandomHorizontalFlip>();
+  const std::vector<std::vector<std::shared_ptr<const Transform>>> chains = {{},
+                                                                             {pad},
+                                                                             {shift},
+                                                                             {flip},
+                                                                             {pad, shift},
+                                                                             {shift, pad},
+                                                                             {flip, shift},
+                                                                             {shift, flip},
+                                                                             {shift, shift},
+                                                                             {flip, pad, flip},
+                                                                             {shift, flip, shift},
+                                                                             {far, flip}};
+  const ImageShape shape{2, 6, 5};
+  Pixels image(shape.pixels());
+  for (std::size_t i = 0; i < image.size(); ++i) image[i] = static_cast<std::uint8_t>(4 * i + 5);
+  for (const auto& chain : chains) {
+    const ImagePipeline pipeline(shape, chain, {{0.25f}, {0.5f}});
+    ASSERT_TRUE(pipeline.is_placement());
+    EXPECT_EQ(pipeline.stored_shape(), shape);
+    const ImageShape output = pipeline.output_shape();
+    for (std::uint64_t item = 0; item < 100; ++item) {
+      const std::uint64_t key = random_key(1, RandomDomain::Augmentation);
+      RandomStream one(key, item, 0), other(key, item, 0);
+      Target expected = full_target(shape), placed = expected;
+      std::vector<float> floats(output.pixels());
+      ImagePipeline::Scratch scratch;
+      pipeline(image, floats, expected, one, scratch);
+      const kernels::Placement placement = pipeline.place(placed, other);
+      Tensor row = Tensor::empty({1, kernels::kPlacementFields}, DType::I32);
+      *static_cast<kernels::Placement*>(row.data()) = placement;
+      const Tensor y = kernels::augment(Tensor::from_values(image, {1, 2, 6, 5}), row,
+                                        Tensor::from_values(pipeline.levels(), {2, 256}),
+                                        {.height = output.height, .width = output.width});
+      ASSERT_EQ(y.values<float>(), floats) << "item " << item << " of chain " << &chain - chains.data();
+      EXPECT_EQ(placed.mask, expected.mask);
+      EXPECT_EQ(placed.boxes, expected.boxes);
+      EXPECT_EQ(one.bits(), other.bits()) << "not as many random numbers";
+    }
+  }
+}
+
+TEST(ImagePipeline, PlacementsWithDifferentFillsAreNotOne) {
+  const ImagePipeline pipeline({1, 1, 1}, {std::make_shared<Pad>(1, 2, 51), std::make_shared<Pad>(3, 2, 255)},
+                               {});
+  EXPECT_FALSE(pipeline.is_placement());
+  EXPECT_EQ(pipeline.stored_shape(), (ImageShape{1, 3, 2}));
+  Target none;
+  RandomStream random(1, 2, 3);
+  expect_error<Error>([&] { pipeline.place(none, random); }, "one fill");
+  ImagePipeline::Scratch scratch;
+  Pixels result(6);
+  pipeline.transform(Pixels{102}, result, none, random, scratch);
+  EXPECT_EQ(result, (Pixels{255, 255, 102, 51, 255, 255}));
+  expect_error<ArgumentError>(
+      [&] { pipeline.transform(Pixels{1}, std::span(result).first(5), none, random, scratch); }, "5 bytes");
+}
+
 }  // namespace
 }  // namespace dlcuda

@@ -6,16 +6,18 @@
 #include <nlohmann/json.hpp>
 
 #include "dlcuda/core/check.h"
-#include "dlcuda/tests/hostcuda/traffic_cases.h"
+#include "dlcuda/tests/hostcuda/traffic.h"
+#include "dlcuda/tests/support/kernel_cases.h"
 #include "dlcuda/train/main.h"
 
 namespace dlcuda::hostcuda {
 namespace {
 
 using Json = nlohmann::ordered_json;
+using testing::KernelCase;
 
 struct Measured {
-  TrafficCase of;
+  KernelCase of;
   Traffic traffic;
 
   double ratio() const { return double(traffic.moved_bytes()) / of.necessary; }
@@ -23,7 +25,7 @@ struct Measured {
   double coalescing() const { return double(traffic.requested) / double(traffic.ideal); }
 };
 
-Measured measure(const TrafficCase& one) {
+Measured measure(const KernelCase& one) {
   TrafficCounter counter;
   one.run();
   return {one, counter.take()};
@@ -74,17 +76,19 @@ int run(const Flags& flags) {
     std::puts("|---|---:|---:|---:|---:|---:|---:|---|");
   }
   int found = 0;
-  for (const TrafficCase& one : traffic_cases(Device::cuda())) {
-    if (one.name.find(flags.filter) == std::string::npos) continue;
-    ++found;
-    const Measured measured = measure(one);
-    if (flags.json) {
-      all.push_back(to_json(measured));
-    } else {
-      std::puts(to_line(measured).c_str());
-      std::fflush(stdout);
+  for (const testing::KernelFamily& family : testing::kernel_families(Device::cuda(), 1)) {
+    for (const KernelCase& one : family.make()) {
+      if (one.name.find(flags.filter) == std::string::npos) continue;
+      ++found;
+      const Measured measured = measure(one);
+      if (flags.json) {
+        all.push_back(to_json(measured));
+      } else {
+        std::puts(to_line(measured).c_str());
+        std::fflush(stdout);
+      }
+      wrong += complaints(measured);
     }
-    wrong += complaints(measured);
   }
   DLCUDA_CHECK(found > 0, ArgumentError, "no operation's name contains '{}'", flags.filter);
   if (flags.json) std::puts(all.dump(1).c_str());

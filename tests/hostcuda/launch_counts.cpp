@@ -1,9 +1,13 @@
 // launch_counts: how many kernels, copies, fills and library calls a step of each model of the zoo consists
-// of. The table of them is kept beside this file; --check fails where a count has changed.
+// of. The table of them is kept beside this file; without other flags it fails where a count has changed.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <fstream>
+#include <iterator>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <string>
 
 #include "dlcuda/core/check.h"
 #include "dlcuda/tests/hostcuda/step_work.h"
@@ -29,6 +33,7 @@ struct Variant {
 };
 constexpr Variant kVariants[] = {{"training f32", DType::F32, true},
                                  {"training bf16", DType::BF16, true},
+                                 {"training fp16", DType::F16, true},
                                  {"inference f32", DType::F32, false},
                                  {"inference bf16", DType::BF16, false}};
 
@@ -117,6 +122,33 @@ Json describe(const std::vector<Operation>& operations) {
   return all;
 }
 
+/// Every convolution that training in f16 and inference ask of cuDNN, each once: a line of JSON with its
+/// pass, and the models that have it.
+std::string convolutions(const std::vector<Row>& rows) {
+  std::map<std::string, std::set<std::string>> models;
+  for (const Row& row : rows) {
+    for (const bool training : {true, false}) {
+      const StepWork step = count_step(
+          find_model(row.model), {.batch_size = row.batch_size, .dtype = DType::F16, .training = training});
+      for (const Operation& operation : step.recorded) {
+        for (const Work& work : operation.work) {
+          if (work.detail.empty()) continue;
+          Json one = Json::parse(work.detail);
+          one["pass"] = work.name;
+          models[one.dump()].insert(row.model);
+        }
+      }
+    }
+  }
+  std::string lines;
+  for (const auto& [convolution, of] : models) {
+    Json one = Json::parse(convolution);
+    one["models"] = of;
+    lines += (lines.empty() ? "" : ",\n") + one.dump();
+  }
+  return "[\n" + lines + "\n]\n";
+}
+
 std::vector<Row> chosen(const std::string& model) {
   std::vector<Row> rows;
   for (const Row& row : kRows) {
@@ -128,6 +160,7 @@ std::vector<Row> chosen(const std::string& model) {
 
 struct Flags {
   std::string table, model;
+  std::string convolutions;
   bool write = false, list = false, operations = false;
 };
 
@@ -135,6 +168,17 @@ int run(const Flags& flags) {
   const std::vector<Row> rows = chosen(flags.model);
   if (flags.list) {
     for (const Row& row : rows) list(row);
+    return 0;
+  }
+  if (!flags.convolutions.empty()) {
+    std::ifstream file(flags.convolutions);
+    const std::string known{std::istreambuf_iterator<char>(file), {}}, found = convolutions(rows);
+    if (flags.write) {
+      std::ofstream(flags.convolutions) << found;
+      return 0;
+    }
+    DLCUDA_CHECK(known == found, Error, "{} is not what the models ask for: write it anew (--write)",
+                 flags.convolutions);
     return 0;
   }
   Json out;
@@ -175,6 +219,8 @@ int main(int argc, char** argv) {
   app.add_option("MODEL", flags.model, "one of the table's models (default: all)");
   app.add_option("--table", flags.table, "the table of counts (default: the repository's)");
   app.add_flag("--write", flags.write, "write the table, of all models");
+  app.add_option("--convolutions", flags.convolutions,
+                 "check this file of all models' convolutions instead (or --write it)");
   app.add_flag("--list", flags.list, "print the operations of a step, and the work of each");
   app.add_flag("--operations", flags.operations, "print the same as JSON");
   CLI11_PARSE(app, argc, argv);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "dlcuda/core/tensor_view.h"
@@ -26,8 +27,8 @@ class Sums {
 };
 
 /// Does what a library call would queue on this thread's current stream: now, or where the stream is being
-/// recorded, at each replay. The work keeps its arguments by value.
-void on_current_stream(const char* operation, std::function<void()> work);
+/// recorded, at each replay. The work keeps its arguments by value. detail: for who counts it (Work).
+void on_current_stream(const char* operation, std::function<void()> work, std::string detail = {});
 
 /// An element as f64. T is float, Half or BFloat16.
 template <typename T>

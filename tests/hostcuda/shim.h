@@ -97,7 +97,8 @@ int open_nvtx_ranges();
 struct Work {
   enum class Kind { Kernel, Copy, Fill, Library };
   Kind kind;
-  std::string name;  ///< of the launch, the runtime's function, or the operation that a library computes
+  std::string name;      ///< of the launch, the runtime's function, or the operation that a library computes
+  std::string detail{};  ///< of a convolution by cuDNN: shapes and parameters, as JSON
 };
 using DryRun = std::function<void(const Work&)>;
 

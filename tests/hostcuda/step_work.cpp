@@ -53,7 +53,7 @@ std::unique_ptr<Module> make(const ZooModel& zoo, const StepOptions& options, De
     model->eval();
   }
   model->to(options.dtype);
-  model->to(device);
+  model->to(device, zoo.format);
   return model;
 }
 
@@ -61,10 +61,13 @@ StepWork count_training(const ZooModel& zoo, const StepOptions& options, Device 
   const auto model = make(zoo, options, device);
   const auto task = make_training_task(zoo.prediction, zoo.classes, device);
   const auto optimizer = make_optimizer("adam", model->parameters(), 1e-3);
+  LossScale loss_scale = LossScale::for_dtype(options.dtype, device);
   kernels::Generator& dropout = kernels::dropout_generator(device);
-  const Batch given =
-      make_batch(options.batch_size, zoo.input, training_targets(zoo.prediction),
-                 [&](const Shape& shape, DType dtype) { return Tensor::empty(shape, dtype, device); });
+  Batch given =
+      make_targets(options.batch_size, zoo.input, training_targets(zoo.prediction),
+                   [&](const Shape& shape, DType dtype) { return Tensor::empty(shape, dtype, device); });
+  given.images = Tensor::empty({options.batch_size, zoo.input.channels, zoo.input.height, zoo.input.width},
+                               options.dtype, device, zoo.format);  // as the loader gives them
   const Batch batch = given.map([](const Tensor& tensor) { return Tensor::empty_like(tensor); });
 
   StepWork result;
@@ -77,8 +80,8 @@ StepWork count_training(const ZooModel& zoo, const StepOptions& options, Device 
     });
     result.recorded = counting.of([&] {
       const Tensor loss = task->loss(*model, as_model_input(batch, zoo.format, options.dtype));
-      loss.backward();
-      optimizer->step();
+      loss_scale.backward(loss);
+      optimizer->step(loss_scale);
       dropout.end_step();
     });
   }

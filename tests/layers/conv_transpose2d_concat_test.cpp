@@ -22,6 +22,7 @@ const Case kCases[] = {
     {{2, 3, 6, 8}, {2, 5, 3, 4}, {5, 2, 2, 2}, {.stride = {2, 2}}},   // as large
     {{2, 3, 9, 12}, {2, 5, 3, 4}, {5, 2, 2, 2}, {.stride = {2, 2}}},  // an odd and an even rest
     {{1, 2, 7, 7}, {1, 2, 3, 3}, {2, 3, 3, 3}, {.stride = {2, 2}}},   // taps that meet
+    {{1, 8, 4, 6}, {1, 3, 2, 3}, {3, 16, 2, 2}, {.stride = {2, 2}}},  // channels in packs
 };
 
 Tensor from_parts(const Tensor& skip, const Tensor& x, const Tensor& weight, const Tensor& bias,

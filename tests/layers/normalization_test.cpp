@@ -71,11 +71,13 @@ TEST(BatchNorm2d, ReducesStripsOfManyRows) {
         const Tensor x = random_tensor(shape, 0, dtype, -1, 3), dy = random_tensor(shape, 1, dtype);
         const Tensor wide = kernels::cast(x, DType::F64), wide_dy = kernels::cast(dy, DType::F64);
         const auto expected = kernels::batch_norm_training(wide, {}, {}, {}, {}, {});
-        const auto gradients = kernels::batch_norm_backward(wide_dy, wide, {}, {}, expected.mean,
-                                                            expected.inverse_std, true, false);
+        const auto gradients = kernels::batch_norm_backward(
+            {.dy = wide_dy, .x = wide, .mean = expected.mean, .inverse_std = expected.inverse_std}, true,
+            false);
         const auto out = kernels::batch_norm_training(x.to(device), {}, {}, {}, {}, {});
-        const auto found = kernels::batch_norm_backward(dy.to(device), x.to(device), {}, {}, out.mean,
-                                                        out.inverse_std, true, false);
+        const auto found = kernels::batch_norm_backward(
+            {.dy = dy.to(device), .x = x.to(device), .mean = out.mean, .inverse_std = out.inverse_std}, true,
+            false);
         testing::expect_close(out.mean, expected.mean);
         testing::expect_close(out.inverse_std, expected.inverse_std);
         testing::expect_close(out.y, expected.y, dtype == DType::F32 ? 1 : 2);

@@ -60,8 +60,11 @@ TEST(ToolBench, CountsWorkAsDocumented) {
   EXPECT_EQ(infer["flops_per_step"], 2 * 2 * 416'520.0);
   EXPECT_EQ(infer["bytes_per_step"], 4 * (kPixels + 2 * kOutputs + kParameters));
   EXPECT_EQ(train["bytes_per_step"], 4 * (2 * kPixels + 5 * kOutputs + 10 * kParameters));
-  EXPECT_EQ(report_of({"lenet5", "--precision", "bf16"})["bytes_per_step"],
-            2 * (2 * kPixels + 5 * kOutputs + 5 * kParameters) + 24 * kParameters);
+  for (const char* precision : {"bf16", "fp16"}) {
+    const json low = report_of({"lenet5", "--precision", precision});
+    EXPECT_EQ(low["precision"], precision);
+    EXPECT_EQ(low["bytes_per_step"], 2 * (2 * kPixels + 5 * kOutputs + 5 * kParameters) + 24 * kParameters);
+  }
 }
 
 TEST(ToolBench, TakesShapesFormatsPrecisionsAndThreads) {

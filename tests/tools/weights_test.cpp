@@ -227,12 +227,14 @@ TEST_F(ToolWeights, EveryDeviceSeesTheSame) {
   }
 }
 
-TEST_F(ToolWeights, PredictsInBf16) {
+TEST_F(ToolWeights, PredictsInLowPrecision) {
   const std::vector<float> expected = probabilities(read_image(picture()), 0.1307f, 0.3081f);
-  const json line = json::parse(
-      output_of({"predict", "lenet5", "--json", "--precision", "bf16", "--weights", weights(), picture()}));
-  for (const json& one : line["top"])
-    EXPECT_NEAR(one["probability"].get<float>(), expected.at(one["class"]), 0.01);
+  for (const std::string precision : {"bf16", "fp16"}) {
+    const json line = json::parse(output_of(
+        {"predict", "lenet5", "--json", "--precision", precision, "--weights", weights(), picture()}));
+    for (const json& one : line["top"])
+      EXPECT_NEAR(one["probability"].get<float>(), expected.at(one["class"]), 0.01) << precision;
+  }
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <new>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "dlcuda/core/error.h"
 #include "dlcuda/core/memory/caching_allocator.h"
@@ -73,7 +74,7 @@ TEST_F(TrainMain, LeavesACompleteRunFolder) {
   EXPECT_EQ(stderr_, "");
 }
 
-TEST_F(TrainMain, TrainsInBf16AsFp32WithinRounding) {
+TEST_F(TrainMain, TrainsInLowPrecisionAsFp32WithinRounding) {
   const auto loss_in = [&](const char* precision) {
     out_ = (folder_ / precision).string();
     EXPECT_EQ(run({"--precision", precision, "--limit", "512"}), 0) << stderr_;
@@ -81,9 +82,12 @@ TEST_F(TrainMain, TrainsInBf16AsFp32WithinRounding) {
     return nlohmann::json::parse(file).at("test_loss").get<double>();
   };
   const double exact = loss_in("fp32");
-  EXPECT_NEAR(loss_in("bf16"), exact, 1.6e-2 * exact);
-  const SafetensorsFile weights(std::filesystem::path(out_) / "weights/best.safetensors");
-  EXPECT_EQ(weights.dtype("1.weight"), DType::BF16);
+  for (const auto& [precision, tolerance, dtype] :
+       {std::tuple{"bf16", 1.6e-2, DType::BF16}, std::tuple{"fp16", 2e-3, DType::F16}}) {
+    EXPECT_NEAR(loss_in(precision), exact, tolerance * exact) << precision;
+    const SafetensorsFile weights(std::filesystem::path(out_) / "weights/best.safetensors");
+    EXPECT_EQ(weights.dtype("1.weight"), dtype);
+  }
 }
 
 TEST_F(TrainMain, LabelsPixelsAndLeavesAPictureOfThem) {

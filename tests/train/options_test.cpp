@@ -146,9 +146,12 @@ TEST(Options, Precisions) {
   EXPECT_EQ(parse_precision("fp32"), Precision::Fp32);
   EXPECT_EQ(parse_precision("tf32"), Precision::Tf32);
   EXPECT_EQ(parse_precision("bf16"), Precision::Bf16);
+  EXPECT_EQ(parse_precision("fp16"), Precision::Fp16);
+  for (const char* name : {"fp32", "tf32", "bf16", "fp16"}) EXPECT_EQ(to_string(parse_precision(name)), name);
+  EXPECT_EQ(model_dtype(Precision::Fp32), DType::F32);
   EXPECT_EQ(model_dtype(Precision::Tf32), DType::F32);
   EXPECT_EQ(model_dtype(Precision::Bf16), DType::BF16);
-  expect_refused({"--precision", "fp16"}, "--precision", "fp16", "loss scaled", "bf16");
+  EXPECT_EQ(model_dtype(Precision::Fp16), DType::F16);
 }
 
 TEST(Options, NumbersAreChecked) {

@@ -2,7 +2,7 @@
 from dataclasses import dataclass
 from typing import Callable
 
-from . import darknet, lenet5, mobilenet_v1, resnet_cifar, unet
+from . import darknet, lenet5, mobilenet_v1, more, resnet_cifar, unet
 
 TORCHVISION = (["alexnet", "googlenet", "mobilenet_v2"] + [f"vgg{n}{bn}" for n in (11, 13, 16, 19) for bn in ("", "_bn")]
                + [f"resnet{n}" for n in (18, 34, 50, 101, 152)] + [f"efficientnet_b{n}" for n in range(8)])
@@ -30,6 +30,11 @@ def from_torchvision(name):
 
 MODELS = {
     "lenet5": Model(lenet5.LeNet5, (1, 32, 32), 10),
+    "alexnet_lrn": Model(more.alexnet_lrn),
+    "resnet50_course": Model(more.resnet50_course, (3, 64, 64), 6),
+    "vgg16_small": Model(more.vgg16_small, (3, 32, 32), 8),
+    "resnet18_small": Model(more.resnet18_small, (3, 32, 32), 8),
+    "mobilenet_v2_small": Model(more.mobilenet_v2_small, (3, 32, 32), 8),
     "mobilenet_v1": Model(mobilenet_v1.MobileNetV1),
     "resnet20": Model(lambda classes, channels: resnet_cifar.CifarResNet(3, classes, channels), (3, 32, 32), 10),
     "resnet56": Model(lambda classes, channels: resnet_cifar.CifarResNet(9, classes, channels), (3, 32, 32), 10),

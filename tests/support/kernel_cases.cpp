@@ -1,11 +1,14 @@
-#include "dlcuda/tests/hostcuda/traffic_cases.h"
+#include "dlcuda/tests/support/kernel_cases.h"
 
+#include <bit>
+#include <cstdint>
 #include <initializer_list>
 #include <memory>
 
 #include "dlcuda/core/check.h"
 #include "dlcuda/kernels/activation.h"
 #include "dlcuda/kernels/arithmetic.h"
+#include "dlcuda/kernels/augment.h"
 #include "dlcuda/kernels/batch_norm.h"
 #include "dlcuda/kernels/bias.h"
 #include "dlcuda/kernels/conv2d.h"
@@ -16,6 +19,7 @@
 #include "dlcuda/kernels/group_norm.h"
 #include "dlcuda/kernels/layout.h"
 #include "dlcuda/kernels/local_response_norm.h"
+#include "dlcuda/kernels/loss_scale.h"
 #include "dlcuda/kernels/pool2d.h"
 #include "dlcuda/kernels/random.h"
 #include "dlcuda/kernels/reduce.h"
@@ -25,26 +29,13 @@
 #include "dlcuda/kernels/yolo.h"
 #include "dlcuda/kernels/yolo_loss.h"
 
-namespace dlcuda::hostcuda {
+namespace dlcuda::testing {
 namespace {
 
 using namespace kernels;
 
 constexpr MemoryFormat kLast = MemoryFormat::ChannelsLast, kPlanes = MemoryFormat::Contiguous;
 const ActivationParams kRelu{.kind = Activation::Relu};
-
-double bytes(std::initializer_list<Tensor> tensors) {
-  double sum = 0;
-  for (const Tensor& tensor : tensors) sum += double(tensor.nbytes());
-  return sum;
-}
-
-/// Zeros: what a kernel reads must have been written, and these kernels do the same work for any values.
-Tensor zeros(const Shape& shape, DType dtype, Device device, MemoryFormat format = kPlanes) {
-  Tensor result = Tensor::empty(shape, dtype, device, format);
-  result.zero();
-  return result;
-}
 
 /// Different values, so that the largest of a window may be any.
 Tensor noise(const Shape& shape, DType dtype, Device device, MemoryFormat format) {
@@ -61,41 +52,57 @@ const char* const kPartOfSector =
     "it";
 const char* const kPartialSums = "partial sums are written and read again; their share falls with the pixels";
 
-void overlaps(bool applies, double most, TrafficCase& one) {
+void overlaps(bool applies, double most, KernelCase& one) {
   if (applies) one.allow(most, kOverlap);
 }
 
 class Cases {
  public:
-  explicit Cases(Device device) : device_(device) {}
+  Cases(Device device, std::int64_t scale)
+      : device_(device),
+        scale_(scale),
+        n_(8 * scale),
+        count_((1 << 18) * scale),
+        picture_{n_, 64, 32, 16},
+        half_{n_, 64, 16, 8},
+        pixel_{n_, 64, 1, 1},
+        picture_name_(fmt::format("{}x64x32x16", n_)),
+        count_name_(std::has_single_bit(std::uint64_t(count_))
+                        ? fmt::format("2^{}", std::countr_zero(std::uint64_t(count_)))
+                        : std::to_string(count_)) {}
 
   void elementwise(DType dtype);
   void norms(DType dtype);
   void pooling(DType dtype);
   void depthwise(DType dtype);
   void losses(DType dtype);
-  void moves();
+  void moves(DType dtype);
+  void conversions();
   void reductions(DType dtype);
   void updates();
+  void scaling();
+  void pictures();
   void detection();
 
-  std::vector<TrafficCase> take() { return std::move(cases_); }
+  std::vector<KernelCase> take() { return std::move(cases_); }
 
  private:
   template <typename Run>
-  TrafficCase& add(const std::string& operation, const std::string& detail, double necessary,
-                   const Run& run) {
+  KernelCase& add(const std::string& operation, const std::string& detail, double necessary, const Run& run) {
     return cases_.emplace_back(
-        TrafficCase{fmt::format("{}, {}", operation, detail), operation, necessary, [run] { (void)run(); }});
+        KernelCase{fmt::format("{}, {}", operation, detail), operation, necessary, [run] { (void)run(); }});
   }
 
   Device device_;
-  std::vector<TrafficCase> cases_;
+  std::int64_t scale_, n_, count_;
+  Shape picture_, half_, pixel_;  // n_ of 64 channels
+  std::string picture_name_, count_name_;
+  std::vector<KernelCase> cases_;
 };
 
 void Cases::elementwise(DType dtype) {
-  const std::string detail = "2^18 " + to_string(dtype);
-  const Tensor x = zeros({1 << 18}, dtype, device_), y = zeros({1 << 18}, dtype, device_);
+  const std::string detail = count_name_ + " " + to_string(dtype);
+  const Tensor x = zeros({count_}, dtype, device_), y = zeros({count_}, dtype, device_);
   const double one = bytes({x});
   add("activation_forward", detail, 2 * one, [=] { return activation_forward(x, kRelu); });
   add("activation_backward", detail, 3 * one, [=] { return activation_backward(x, y, kRelu); });
@@ -111,26 +118,29 @@ void Cases::elementwise(DType dtype) {
   const double step = 8;
   add("dropout", detail, 2 * one + step,
       [=, &generator] { return dropout(x, {.p = 0.5, .call = generator.next_call()}); });
-  const std::string picture = "8x64x32x16 " + to_string(dtype);
+  const std::string picture = picture_name_ + " " + to_string(dtype);
   for (const MemoryFormat format : {kLast, kPlanes}) {
     const std::string of = picture + (format == kLast ? " channels-last" : "");
-    const Tensor images = zeros({8, 64, 32, 16}, dtype, device_, format);
+    const Tensor images = zeros(picture_, dtype, device_, format);
+    const Tensor gradients = zeros(picture_, dtype, device_, format);
     const Tensor per_channel = zeros({64}, dtype, device_);
     add("bias_add", of, 2 * one + bytes({per_channel}), [=] { return bias_add(images, per_channel); });
     add("bias_backward", of, one + bytes({per_channel}), [=] { return bias_backward(images); });
+    add("activation_bias_backward", of, 3 * one + bytes({per_channel}),
+        [=] { return activation_bias_backward(gradients, images, kRelu); });
     add("channel_dropout", of, 2 * one + step,
         [=, &generator] { return channel_dropout(images, {.p = 0, .call = generator.next_call()}); });
-    const Tensor gate = zeros({8, 64, 1, 1}, dtype, device_, format);
-    add("binary", of + " times 8x64x1x1", 2 * one + bytes({gate}), [=] { return multiply(images, gate); });
+    const Tensor gate = zeros(pixel_, dtype, device_, format);
+    add("binary", fmt::format("{} times {}x64x1x1", of, n_), 2 * one + bytes({gate}),
+        [=] { return multiply(images, gate); });
   }
 }
 
 void Cases::norms(DType dtype) {
   for (const MemoryFormat format : {kLast, kPlanes}) {
-    const std::string of = "8x64x32x16 " + to_string(dtype) + (format == kLast ? " channels-last" : "");
-    const Tensor x = zeros({8, 64, 32, 16}, dtype, device_, format);
-    const Tensor y = zeros({8, 64, 32, 16}, dtype, device_, format),
-                 dy = zeros({8, 64, 32, 16}, dtype, device_, format);
+    const std::string of = picture_name_ + " " + to_string(dtype) + (format == kLast ? " channels-last" : "");
+    const Tensor x = zeros(picture_, dtype, device_, format);
+    const Tensor y = zeros(picture_, dtype, device_, format), dy = zeros(picture_, dtype, device_, format);
     const auto channels = [&] { return zeros({64}, DType::F32, device_); };
     const Tensor weight = channels(), bias = channels(), mean = channels(), var = channels();
     const double one = bytes({x}), c = bytes({weight});
@@ -143,19 +153,28 @@ void Cases::norms(DType dtype) {
     }).reason = "x is read once more, for the statistics";
     add("batch_norm inference", of + " and ReLU", 2 * one + 6 * c,
         [=] { return batch_norm_inference(x, weight, bias, {}, mean, var, params); });
-    add("batch_norm_backward", of + " and ReLU", 7 * one + 7 * c, [=] {
-      return batch_norm_backward(dy, x, y, weight, mean, var, true, false, params);
-    }).reason = "dy, x and y are read once more, for the sums";
-    add("batch_norm_backward", of + ", residual and ReLU", 8 * one + 7 * c, [=] {
-      return batch_norm_backward(dy, x, y, weight, mean, var, true, true, params);
-    }).reason = "dy, x and y are read once more, for the sums";
-    const Tensor moments = zeros({8, 16}, DType::F32, device_);
+    const BatchNormBackward plain{
+        .dy = dy, .x = x, .weight = weight, .bias = bias, .mean = mean, .inverse_std = var};
+    add("batch_norm_backward", of + " and ReLU", 5 * one + 9 * c, [=] {
+      return batch_norm_backward(plain, true, false, params);
+    }).reason = "dy and x are read once more, for the sums";
+    BatchNormBackward residual = plain;
+    residual.y = y;
+    add("batch_norm_backward", of + ", residual and ReLU", 7 * one + 7 * c, [=] {
+      return batch_norm_backward(residual, true, true, params);
+    }).reason = "the residual's gradient and x are read once more, for dx";
+    BatchNormBackward sum = residual;
+    sum.more = zeros(picture_, dtype, device_, format);
+    add("batch_norm_backward", of + ", residual and ReLU, of a sum", 8 * one + 7 * c, [=] {
+      return batch_norm_backward(sum, true, true, params);
+    }).reason = "the residual's gradient and x are read once more, for dx";
+    const Tensor moments = zeros({n_, 16}, DType::F32, device_);
     const double m = bytes({moments});
-    TrafficCase& forward = add("group_norm_forward", of + ", 16 groups", 2 * one + 2 * c + 2 * m,
-                               [=] { return group_norm_forward(x, 16, weight, bias); });
+    KernelCase& forward = add("group_norm_forward", of + ", 16 groups", 2 * one + 2 * c + 2 * m,
+                              [=] { return group_norm_forward(x, 16, weight, bias); });
     if (format == kLast) forward.allow(4.1, kPartOfSector);
-    TrafficCase& backward = add("group_norm_backward", of + ", 16 groups", 5 * one + 3 * c + 2 * m,
-                                [=] { return group_norm_backward(y, x, weight, moments, moments); });
+    KernelCase& backward = add("group_norm_backward", of + ", 16 groups", 5 * one + 3 * c + 2 * m,
+                               [=] { return group_norm_backward(y, x, weight, moments, moments); });
     backward.reason = "dy and x are read once more, for the gradients of the parameters";
     if (format == kLast) backward.allow(2.9, kPartOfSector);
     add("local_response_norm_forward", of, 2 * one, [=] { return local_response_norm_forward(x); });
@@ -165,8 +184,8 @@ void Cases::norms(DType dtype) {
 
 void Cases::pooling(DType dtype) {
   for (const MemoryFormat format : {kLast, kPlanes}) {
-    const std::string of = "8x64x32x16 " + to_string(dtype) + (format == kLast ? " channels-last" : "");
-    const Tensor x = noise({8, 64, 32, 16}, dtype, device_, format);
+    const std::string of = picture_name_ + " " + to_string(dtype) + (format == kLast ? " channels-last" : "");
+    const Tensor x = noise(picture_, dtype, device_, format);
     const double one = bytes({x});
     const auto kinds = {
         std::pair("2x2, stride 2", Pool2dParams{}),
@@ -174,7 +193,7 @@ void Cases::pooling(DType dtype) {
     for (const auto& [name, params] : kinds) {
       const bool overlap = params.kernel[0] > 2 && format == kLast;
       const std::string detail = fmt::format("{} {}", name, of);
-      const Tensor y = zeros({8, 64, 16, 8}, dtype, device_, format);
+      const Tensor y = zeros(half_, dtype, device_, format);
       const Tensor indices = max_pool2d_forward(x, params).indices;
       overlaps(overlap, 1.15, add("max_pool2d_forward", detail, one + bytes({y, indices}), [=, p = params] {
                  return max_pool2d_forward(x, p);
@@ -189,7 +208,7 @@ void Cases::pooling(DType dtype) {
                  return avg_pool2d_backward(y, x.shape(), p);
                }));
     }
-    const Tensor pixel = zeros({8, 64, 1, 1}, dtype, device_, format);
+    const Tensor pixel = zeros(pixel_, dtype, device_, format);
     add("avg_pool2d_forward", "global " + of, one + bytes({pixel}), [=] {
       return adaptive_avg_pool2d_forward(x, {1, 1});
     });
@@ -198,7 +217,7 @@ void Cases::pooling(DType dtype) {
     for (const auto& [name, mode] :
          {std::pair("nearest", Resample::Nearest), std::pair("bilinear", Resample::Bilinear)}) {
       const std::string detail = fmt::format("{} to twice {}", name, of);
-      const Tensor small = zeros({8, 64, 16, 8}, dtype, device_, format);
+      const Tensor small = zeros(half_, dtype, device_, format);
       overlaps(format == kLast, 1.6, add("resample_forward", detail, one + bytes({small}), [=, m = mode] {
                  return resize(small, {32, 16}, m);
                }));
@@ -212,9 +231,9 @@ void Cases::pooling(DType dtype) {
 void Cases::depthwise(DType dtype) {
   for (const std::int64_t stride : {1, 2}) {
     const std::string of =
-        fmt::format("3x3, stride {} 8x64x32x16 {} channels-last", stride, to_string(dtype));
-    const Tensor x = zeros({8, 64, 32, 16}, dtype, device_, kLast);
-    const Tensor y = zeros({8, 64, 32 / stride, 16 / stride}, dtype, device_, kLast);
+        fmt::format("3x3, stride {} {} {} channels-last", stride, picture_name_, to_string(dtype));
+    const Tensor x = zeros(picture_, dtype, device_, kLast);
+    const Tensor y = zeros({n_, 64, 32 / stride, 16 / stride}, dtype, device_, kLast);
     const Tensor weight = zeros({64, 1, 3, 3}, dtype, device_);
     const Conv2dParams params{.stride = {stride, stride}, .padding = {1, 1, 1, 1}, .groups = 64};
     const double all = bytes({x, y, weight});
@@ -243,12 +262,15 @@ void Cases::losses(DType dtype) {
     add("argmax", of, one + bytes({labels}), [=] { return argmax(logits, 1); });
   };
   const std::string type = to_string(dtype);
-  losses("256x1000 " + type, {256, 1000}, {256}, kPlanes);
-  losses("2x21x64x64 " + type, {2, 21, 64, 64}, {2, 64, 64}, kPlanes);
-  losses("2x21x64x64 channels-last " + type, {2, 21, 64, 64}, {2, 64, 64}, kLast);
-  const Tensor rows = zeros({256, 1000}, dtype, device_), other = zeros({256, 1000}, dtype, device_);
+  const std::int64_t rows_count = 256 * scale_, masks = 2 * scale_;
+  const std::string of = fmt::format("{}x1000 {}", rows_count, type);
+  losses(of, {rows_count, 1000}, {rows_count}, kPlanes);
+  losses(fmt::format("{}x21x64x64 {}", masks, type), {masks, 21, 64, 64}, {masks, 64, 64}, kPlanes);
+  losses(fmt::format("{}x21x64x64 channels-last {}", masks, type), {masks, 21, 64, 64}, {masks, 64, 64},
+         kLast);
+  const Tensor rows = zeros({rows_count, 1000}, dtype, device_),
+               other = zeros({rows_count, 1000}, dtype, device_);
   const double one = bytes({rows});
-  const std::string of = "256x1000 " + type;
   add("softmax_forward", of, 2 * one, [=] { return softmax_forward(rows); });
   add("softmax_backward", of, 3 * one, [=] { return softmax_backward(rows, other); });
   add("log_softmax_forward", of, 2 * one, [=] { return log_softmax_forward(rows); });
@@ -258,50 +280,53 @@ void Cases::losses(DType dtype) {
   add("element_loss_backward", of, 3 * one, [=] { return element_loss_backward(loss, rows, other, {}, {}); });
 }
 
-void Cases::moves() {
-  for (const DType dtype : {DType::F32, DType::BF16}) {
-    const std::string type = to_string(dtype);
-    const Tensor planes = zeros({8, 64, 32, 16}, dtype, device_),
-                 last = zeros({8, 64, 32, 16}, dtype, device_, kLast);
-    const double one = bytes({planes});
-    add("copy", "to channels-last 8x64x32x16 " + type, 2 * one, [=] { return to_format(planes, kLast); });
-    add("copy", "from channels-last 8x64x32x16 " + type, 2 * one, [=] { return to_format(last, kPlanes); });
-    const Tensor photo = zeros({2, 3, 224, 224}, dtype, device_);
-    add("copy", "to channels-last 2x3x224x224 " + type, 2 * bytes({photo}),
-        [=] { return to_format(photo, kLast); });
-    for (const auto& [name, x] : {std::pair("", planes), std::pair(" channels-last", last)}) {
-      add("concat", fmt::format("channels, twice 8x64x32x16 {}{}", type, name), 4 * one, [x = x] {
-        const Tensor both[] = {x, x};
-        return concat(both, 1);
-      });
-      add("narrow", fmt::format("channels, half of 8x64x32x16 {}{}", type, name), one,
-          [x = x] { return narrow(x, 1, 32, 32); });
-      const AxisPadding around[] = {{}, {}, {1, 1}, {1, 1}};
-      const double larger = one * 34 * 18 / (32 * 16);
-      add("pad", fmt::format("by 1, 8x64x32x16 {}{}", type, name), one + larger,
-          [x = x, around = std::vector(std::begin(around), std::end(around))] { return pad(x, around); })
-          .allow(1.6, "all of y is filled before x is copied into it", 1.6);
-    }
+void Cases::moves(DType dtype) {
+  const std::string type = to_string(dtype);
+  const Tensor planes = zeros(picture_, dtype, device_), last = zeros(picture_, dtype, device_, kLast);
+  const double one = bytes({planes});
+  add("copy", fmt::format("to channels-last {} {}", picture_name_, type), 2 * one,
+      [=] { return to_format(planes, kLast); });
+  add("copy", fmt::format("from channels-last {} {}", picture_name_, type), 2 * one,
+      [=] { return to_format(last, kPlanes); });
+  const Tensor photo = zeros({2 * scale_, 3, 224, 224}, dtype, device_);
+  add("copy", fmt::format("to channels-last {}x3x224x224 {}", 2 * scale_, type), 2 * bytes({photo}),
+      [=] { return to_format(photo, kLast); });
+  for (const auto& [name, x] : {std::pair("", planes), std::pair(" channels-last", last)}) {
+    add("concat", fmt::format("channels, twice {} {}{}", picture_name_, type, name), 4 * one, [x = x] {
+      const Tensor both[] = {x, x};
+      return concat(both, 1);
+    });
+    add("narrow", fmt::format("channels, half of {} {}{}", picture_name_, type, name), one,
+        [x = x] { return narrow(x, 1, 32, 32); });
+    const AxisPadding around[] = {{}, {}, {1, 1}, {1, 1}};
+    const double larger = one * 34 * 18 / (32 * 16);
+    add("pad", fmt::format("by 1, {} {}{}", picture_name_, type, name), one + larger,
+        [x = x, around = std::vector(std::begin(around), std::end(around))] { return pad(x, around); })
+        .allow(1.6, "all of y is filled before x is copied into it", 1.6);
   }
-  const Tensor single = zeros({1 << 18}, DType::F32, device_), half = zeros({1 << 18}, DType::BF16, device_);
-  add("copy", "2^18 f32 to bf16", bytes({single, half}), [=] { return cast(single, DType::BF16); });
-  add("copy", "2^18 bf16 to f32", bytes({single, half}), [=] { return cast(half, DType::F32); });
+}
+
+void Cases::conversions() {
+  const Tensor single = zeros({count_}, DType::F32, device_), half = zeros({count_}, DType::BF16, device_);
+  add("copy", count_name_ + " f32 to bf16", bytes({single, half}), [=] { return cast(single, DType::BF16); });
+  add("copy", count_name_ + " bf16 to f32", bytes({single, half}), [=] { return cast(half, DType::F32); });
 }
 
 void Cases::reductions(DType dtype) {
-  const Tensor x = zeros({512, 512}, dtype, device_);
+  const std::int64_t rows = 512 * scale_;
+  const Tensor x = zeros({rows, 512}, dtype, device_);
   const double one = bytes({x});
   for (const int axis : {0, 1}) {
-    add("reduce", fmt::format("512x512 {} over axis {}", to_string(dtype), axis), one + one / 512,
-        [=] { return reduce(x, Reduction::Sum, axis); });
+    add("reduce", fmt::format("{}x512 {} over axis {}", rows, to_string(dtype), axis),
+        one + one / (axis == 0 ? double(rows) : 512.0), [=] { return reduce(x, Reduction::Sum, axis); });
   }
-  add("reduce", fmt::format("512x512 {} to one", to_string(dtype)), one,
+  add("reduce", fmt::format("{}x512 {} to one", rows, to_string(dtype)), one,
       [=] { return reduce(x, Reduction::Mean); });
 }
 
 void Cases::updates() {
-  constexpr std::int64_t kCount = 100'000;
-  const auto make = [&](DType dtype) { return zeros({kCount}, dtype, device_); };
+  const std::int64_t count = 100'000 * scale_;
+  const auto make = [&](DType dtype) { return zeros({count}, dtype, device_); };
   for (const DType dtype : {DType::F32, DType::BF16}) {
     const Tensor parameter = make(DType::F32), first = make(DType::F32), second = make(DType::F32);
     const Tensor gradient = make(dtype), copy = dtype == DType::F32 ? Tensor() : make(dtype);
@@ -310,7 +335,7 @@ void Cases::updates() {
     const UpdateTensors tensors{parameter.raw(), gradient.raw(), first.raw(), second.raw(), view(copy)};
     const double exact = 2 * bytes({parameter}),
                  low = bytes({gradient}) + (copy.defined() ? bytes({copy}) : 0.0);
-    const std::string of = "100000 " + to_string(dtype);
+    const std::string of = fmt::format("{} {}", count, to_string(dtype));
     // Captured tensors keep the memory alive that the views point to.
     const std::vector<Tensor> kept{parameter, first, second, gradient, copy};
     add("adam_update", of, 3 * exact + low, [=, device = device_] {
@@ -325,15 +350,45 @@ void Cases::updates() {
   }
 }
 
+void Cases::scaling() {
+  const Tensor gradient = zeros({count_}, DType::BF16, device_);
+  const LossScaleState state = make_loss_scale(device_, {});
+  add("settle_loss_scale", count_name_ + " bf16", bytes({gradient}), [=] {
+    LossScaleState next = state;
+    const GradientView view{gradient.raw()};
+    settle_loss_scale(std::span(&view, 1), next, {});
+    return gradient.numel();
+  });
+}
+
+void Cases::pictures() {
+  const Tensor x = zeros({n_, 3, 128, 128}, DType::U8, device_);
+  const Tensor levels = zeros({3, 256}, DType::F32, device_);
+  std::vector<std::int32_t> fields;
+  for (std::int32_t n = 0; n < n_; ++n) {
+    fields.insert(fields.end(), {0, 127 * (n % 2), 0, 128, 0, 128, n % 2, 0});
+  }
+  const Tensor placements = Tensor::from_values(fields, {n_, kPlacementFields}, device_);
+  for (const MemoryFormat format : {kLast, kPlanes}) {
+    for (const DType dtype : {DType::F32, DType::BF16}) {
+      const AugmentParams params{.height = 128, .width = 128, .dtype = dtype, .format = format};
+      const Tensor y = Tensor::empty(x.shape(), dtype, device_);
+      add("augment", fmt::format("{}x3x128x128 u8 to {} {}", n_, to_string(dtype), to_string(format)),
+          bytes({x, y}), [=] { return augment(x, placements, levels, params); });
+    }
+  }
+}
+
 void Cases::detection() {
   constexpr std::int64_t kAnchors = 5, kClasses = 20, kBoxes = 30;
   for (const MemoryFormat format : {kLast, kPlanes}) {
-    const std::string of = format == kLast ? "16x125x13x13 f32 channels-last" : "16x125x13x13 f32";
+    const std::int64_t n = 16 * scale_;
+    const std::string of = fmt::format("{}x125x13x13 f32{}", n, format == kLast ? " channels-last" : "");
     const YoloLossInputs inputs{
-        .raw = zeros({16, kAnchors * (5 + kClasses), 13, 13}, DType::F32, device_, format),
+        .raw = zeros({n, kAnchors * (5 + kClasses), 13, 13}, DType::F32, device_, format),
         .anchors = zeros({kAnchors, 2}, DType::F32, device_),
-        .labels = zeros({16, kBoxes}, DType::I64, device_),
-        .boxes = zeros({16, kBoxes, 4}, DType::F32, device_)};
+        .labels = zeros({n, kBoxes}, DType::I64, device_),
+        .boxes = zeros({n, kBoxes, 4}, DType::F32, device_)};
     const Tensor loss = zeros(Shape{}, DType::F32, device_);
     const double one = bytes({inputs.raw}), truths = bytes({inputs.labels, inputs.boxes});
     const auto output = std::make_shared<YoloLossOutput>(yolo_loss_forward(inputs, {}));
@@ -350,20 +405,44 @@ void Cases::detection() {
 
 }  // namespace
 
-std::vector<TrafficCase> traffic_cases(Device device) {
-  Cases cases(device);
-  for (const DType dtype : {DType::F32, DType::BF16}) {
-    cases.elementwise(dtype);
-    cases.norms(dtype);
-    cases.pooling(dtype);
-    cases.depthwise(dtype);
-    cases.losses(dtype);
-    cases.reductions(dtype);
-  }
-  cases.moves();
-  cases.updates();
-  cases.detection();
-  return cases.take();
+double bytes(std::initializer_list<Tensor> tensors) {
+  double sum = 0;
+  for (const Tensor& tensor : tensors) sum += double(tensor.nbytes());
+  return sum;
 }
 
-}  // namespace dlcuda::hostcuda
+Tensor zeros(const Shape& shape, DType dtype, Device device, MemoryFormat format) {
+  Tensor result = Tensor::empty(shape, dtype, device, format);
+  result.zero();
+  return result;
+}
+
+std::vector<KernelFamily> kernel_families(Device device, std::int64_t scale) {
+  std::vector<KernelFamily> families;
+  const auto family = [&](const char* name, auto fill) {
+    families.push_back({name, [=] {
+                          Cases cases(device, scale);
+                          fill(cases);
+                          return cases.take();
+                        }});
+  };
+  for (const DType dtype : {DType::F32, DType::BF16}) {
+    family("elementwise", [=](Cases& cases) { cases.elementwise(dtype); });
+    family("norms", [=](Cases& cases) { cases.norms(dtype); });
+    family("pooling", [=](Cases& cases) { cases.pooling(dtype); });
+    family("depthwise", [=](Cases& cases) { cases.depthwise(dtype); });
+    family("losses", [=](Cases& cases) { cases.losses(dtype); });
+    family("reductions", [=](Cases& cases) { cases.reductions(dtype); });
+  }
+  for (const DType dtype : {DType::F32, DType::BF16}) {
+    family("moves", [=](Cases& cases) { cases.moves(dtype); });
+  }
+  family("conversions", [](Cases& cases) { cases.conversions(); });
+  family("updates", [](Cases& cases) { cases.updates(); });
+  family("scaling", [](Cases& cases) { cases.scaling(); });
+  family("pictures", [](Cases& cases) { cases.pictures(); });
+  family("detection", [](Cases& cases) { cases.detection(); });
+  return families;
+}
+
+}  // namespace dlcuda::testing

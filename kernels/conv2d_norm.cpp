@@ -1,0 +1,124 @@
+#include "dlcuda/kernels/conv2d_norm.h"
+
+#include <atomic>
+
+#include "dlcuda/kernels/axis_layout.h"
+#include "dlcuda/kernels/conv2d_checks.h"
+#include "dlcuda/kernels/dispatch.h"
+
+namespace dlcuda::kernels {
+namespace {
+
+std::atomic<bool> absorption = true;
+
+DType statistics_dtype(const Tensor& x) { return x.dtype() == DType::F64 ? DType::F64 : DType::F32; }
+
+NormViews checked_norm(const char* op, const KnownNorm& norm, const Tensor& x) {
+  const auto view = [&](const char* name, const Tensor& vector, DType dtype) {
+    require_shape(op, name, vector, Shape{x.size(1)});
+    require_dtype(op, name, vector, dtype);
+    require_device(op, name, vector, x.device());
+    require_contiguous(op, name, vector);
+    return vector.raw();
+  };
+  const DType wide = statistics_dtype(x);
+  return {view("norm.mean", norm.mean, wide),        view("norm.inverse_std", norm.inverse_std, wide),
+          view("norm.weight", norm.weight, wide),    view("norm.bias", norm.bias, wide),
+          view("norm.scale", norm.scale, x.dtype()), view("norm.shift", norm.shift, x.dtype())};
+}
+
+/// The gradient of an output of this shape, lying as x does.
+void require_output(const char* op, const Tensor& dy, const Shape& shape, const Tensor& x) {
+  require_shape(op, "dy", dy, shape);
+  require_dtype(op, "dy", dy, x.dtype());
+  require_device(op, "dy", dy, x.device());
+  require_dense(op, "dy", dy);
+  DLCUDA_CHECK((x.is_contiguous() && dy.is_contiguous()) || (x.is_channels_last() && dy.is_channels_last()),
+               ShapeError, "{}: x is {} and dy is {}; convert one with kernels::to_format", op,
+               to_string(x.format()), to_string(dy.format()));
+}
+
+/// A picture without pixels has no statistics.
+void require_values(const char* op, const char* name, const Shape& shape) {
+  DLCUDA_CHECK(shape.numel() > 0, ShapeError, "{}: {} has no elements, its shape is {}", op, name,
+               to_string(shape));
+}
+
+}  // namespace
+
+bool allow_norm_absorption() { return absorption.load(std::memory_order_relaxed); }
+void set_allow_norm_absorption(bool allow) { absorption.store(allow, std::memory_order_relaxed); }
+
+bool conv2d_absorbs_norms(const Tensor& x, const Tensor& weight, const Conv2dParams& params, bool x_norm) {
+  // What cuDNN's engines ask for, whatever the device; it has the last word.
+  const bool candidate = allow_norm_absorption() && x.defined() && x.device().is_cuda() &&
+                         x.dtype() == DType::F16 && x.rank() == 4 && x.is_channels_last() &&
+                         params.groups == 1 && x.size(1) % 8 == 0 && weight.size(0) % 8 == 0 && x.numel() > 0;
+  if (!candidate) return false;
+  const Shape y = check_conv2d("conv2d_norm", x, weight, {}, params);
+  if (y.numel() == 0) return false;
+  // There is no device to ask in a plan.
+  if (capture::planning() != nullptr) return true;
+  const dlcuda::cuda::DeviceScope scope(x.device().index);
+  return cuda::conv2d_absorbs_norms(x.shape(), weight.shape(), y, x.dtype(), params, x_norm);
+}
+
+Conv2dWithTotals conv2d_norm_forward(const Tensor& x, const KnownNorm* norm, const Tensor& weight,
+                                     const Conv2dParams& params) {
+  const char* op = "conv2d_norm";
+  const Shape shape = check_conv2d(op, x, weight, {}, params);
+  require_values(op, "y", shape);
+  const NormViews views = norm ? checked_norm(op, *norm, x) : NormViews{};
+  const Shape channels{shape[1]};
+  const DType wide = statistics_dtype(x);
+  Conv2dWithTotals out{
+      .y = Tensor::empty(shape, x.dtype(), x.device(), x.format()),
+      .totals = {Tensor::empty(channels, wide, x.device()), Tensor::empty(channels, wide, x.device())}};
+  DLCUDA_DISPATCH(x.device(), conv2d_norm_forward, x.raw(), views, weight.raw(), out.y.raw(),
+                  out.totals.sum.raw(), out.totals.squares.raw(), params);
+  return out;
+}
+
+Tensor conv2d_norm_backward_weight(const Tensor& x, const KnownNorm& norm, const Tensor& dy,
+                                   const Shape& weight_shape, const Conv2dParams& params,
+                                   MemoryFormat weight_format) {
+  const char* op = "conv2d_norm_backward_weight";
+  require_image(op, "x", x);
+  require_values(op, "x", x.shape());
+  require_output(op, dy, conv2d_shape(x.shape(), weight_shape, params), x);
+  const NormViews views = checked_norm(op, norm, x);
+  Tensor dw = Tensor::empty(weight_shape, x.dtype(), x.device(), weight_format);
+  DLCUDA_DISPATCH(x.device(), conv2d_norm_backward_weight, x.raw(), views, dy.raw(), dw.raw(), params);
+  return dw;
+}
+
+BatchNormGradients conv2d_norm_backward_data(const Tensor& dy, const Tensor& weight, const Tensor& x,
+                                             const KnownNorm& norm, const Conv2dParams& params) {
+  const char* op = "conv2d_norm_backward_data";
+  const Shape shape = check_conv2d(op, x, weight, {}, params);
+  require_values(op, "y", shape);
+  require_output(op, dy, shape, x);
+  const NormViews views = checked_norm(op, norm, x);
+  // By what the convolution saw, through the ReLU; then through the norm.
+  const Tensor dnormed = Tensor::empty_like(x);
+  BatchNormGradients gradients{.x = Tensor::empty_like(x),
+                               .weight = Tensor::empty_like(norm.mean),
+                               .bias = Tensor::empty_like(norm.mean),
+                               .residual = {}};
+  DLCUDA_DISPATCH(x.device(), conv2d_norm_backward_data, dy.raw(), weight.raw(), x.raw(), views,
+                  dnormed.raw(), gradients.weight.raw(), gradients.bias.raw(), params);
+  const BatchNormBackwardViews through_norm{.dy = along_axis(dnormed, 1),
+                                            .more = {},
+                                            .x = along_axis(x, 1),
+                                            .y = {},
+                                            .weight = views.weight,
+                                            .bias = views.bias,
+                                            .mean = views.mean,
+                                            .inverse_std = views.inverse_std};
+  DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_backward_data, through_norm, gradients.weight.raw(),
+                        gradients.bias.raw(), along_axis(gradients.x, 1), true,
+                        ActivationParams{.kind = Activation::Identity});
+  return gradients;
+}
+
+}  // namespace dlcuda::kernels

@@ -1,0 +1,272 @@
+// Convolutions that do the work of the norms around them, against the parts in f64.
+#include "dlcuda/kernels/conv2d_norm.h"
+
+#include <gtest/gtest.h>
+
+#include "dlcuda/core/autograd.h"
+#include "dlcuda/core/error.h"
+#include "dlcuda/layers/functional.h"
+#include "dlcuda/models/resnet/resnet.h"
+#include "dlcuda/tests/support/compare.h"
+#include "dlcuda/tests/support/devices.h"
+#include "dlcuda/tests/support/errors.h"
+#include "dlcuda/tests/support/random_tensor.h"
+#include "dlcuda/tests/support/stir.h"
+
+namespace dlcuda::testing {
+namespace {
+
+namespace F = functional;
+
+struct Case {
+  Shape x, weight;
+  kernels::Conv2dParams params;
+};
+const std::vector<Case> kCases{
+    {{2, 8, 5, 7}, {16, 8, 3, 3}, {.padding = {1, 1, 1, 1}}},
+    {{3, 16, 6, 6}, {8, 16, 1, 1}, {}},
+    {{2, 8, 9, 8}, {8, 8, 3, 3}, {.stride = {2, 2}, .padding = {1, 1, 1, 1}}},
+    {{2, 16, 5, 6}, {24, 16, 1, 1}, {.stride = {2, 2}}},
+    {{1, 3, 4, 33}, {5, 3, 2, 3}, {.padding = {0, 1, 1, 2}, .dilation = {2, 1}}},
+    {{3, 7, 3, 2}, {3, 7, 1, 1}, {}},
+};
+
+/// What a norm has: weight, bias and running statistics of `channels`, in f64.
+std::vector<Tensor> norm_tensors(std::int64_t channels) {
+  Tensor bias = random_tensor({channels}, 4);
+  // In most channels all values are on one side of the ReLU's kink: a rounded value on its other side would
+  // change a gradient by far more than rounding does.
+  std::vector<double> shifted = as_doubles(bias);
+  for (std::size_t c = 0; c < shifted.size(); ++c) shifted[c] += c % 3 == 0 ? 12 : c % 3 == 1 ? -12 : 6;
+  return {random_tensor({channels}, 3, DType::F64, 0.5, 2), Tensor::from_values(shifted, {channels}),
+          random_tensor({channels}, 5), random_tensor({channels}, 6, DType::F64, 0.5, 2)};
+}
+
+struct Chain {
+  std::vector<Tensor> values;     ///< the output's norm, running statistics of both norms
+  std::vector<Tensor> gradients;  ///< of x, first weight, norm's weight and bias, second weight
+};
+
+/// conv -> norm -> ReLU -> conv -> norm, by the parts or by convolutions that take them over.
+Chain run(const Case& shapes, bool taken_over, DType dtype, MemoryFormat format, Device device) {
+  const DType wide = dtype == DType::F64 ? dtype : DType::F32;
+  const auto leaf = [&](const Tensor& value, DType as) {
+    Tensor tensor = kernels::cast(value, as).to(device);
+    tensor.set_requires_grad(true);
+    return tensor;
+  };
+  const std::int64_t channels = shapes.x[1], outputs = shapes.weight[0];
+  const Tensor x = leaf(kernels::to_format(random_tensor(shapes.x, 1), format), dtype);
+  const Tensor first = leaf(random_tensor({channels, channels, 1, 1}, 2), dtype);
+  const auto parts = norm_tensors(channels), last = norm_tensors(outputs);
+  const Tensor weight = leaf(parts[0], wide), bias = leaf(parts[1], wide);
+  const Tensor second = leaf(random_tensor(shapes.weight, 7), dtype);
+  const auto buffer = [&](const Tensor& value) { return kernels::cast(value, wide).to(device).clone(); };
+  const F::BatchNormTensors norm{weight, bias, buffer(parts[2]), buffer(parts[3]),
+                                 Tensor::zeros(Shape{}, DType::I64, device)};
+  const F::BatchNormTensors end{buffer(last[0]), buffer(last[1]), buffer(last[2]), buffer(last[3])};
+  const F::BatchNormParams relu{.activation = {.kind = F::Activation::Relu}};
+
+  Tensor y;
+  if (taken_over) {
+    const auto raw = F::conv2d_with_totals({.raw = x}, first);
+    const auto out = F::conv2d_with_totals({raw.y, raw.totals, norm, relu}, second, shapes.params);
+    y = F::batch_norm_add(out.y, {}, end, true, {}, out.totals);
+  } else {
+    const Tensor raw = F::conv2d(x, first, {}, {});
+    y = F::batch_norm_add(F::conv2d(F::batch_norm(raw, norm, true, relu), second, {}, shapes.params), {}, end,
+                          true);
+  }
+  const Tensor dy =
+      kernels::to_format(kernels::cast(random_tensor(y.shape(), 8), dtype), y.format()).to(device);
+  F::sum(F::cast(F::multiply(y, dy), y.dtype() == DType::F64 ? DType::F64 : DType::F32)).backward();
+  EXPECT_EQ(norm.batches.item<std::int64_t>(), 1);
+  Chain chain{{y, norm.running_mean, norm.running_var, end.running_mean, end.running_var},
+              {x.grad(), first.grad(), weight.grad(), bias.grad(), second.grad()}};
+  for (auto* tensors : {&chain.values, &chain.gradients}) {
+    for (Tensor& tensor : *tensors) tensor = kernels::cast(tensor.detach().to(Device::cpu()), DType::F64);
+  }
+  return chain;
+}
+
+TEST(Conv2dNorm, ComputesWhatThePartsDo) {
+  for (const Case& shapes : kCases) {
+    const Chain expected = run(shapes, false, DType::F64, MemoryFormat::Contiguous, Device::cpu());
+    for (const Variant& variant : variants(true)) {
+      SCOPED_TRACE(to_string(variant) + " " + to_string(shapes.x) + " " + to_string(shapes.weight));
+      const Chain chain = run(shapes, true, variant.dtype, variant.format, variant.device);
+      // Statistics from sums of squares lose a few digits, 16-bit activations are rounded three times on the
+      // way, and both show most in gradients, which a norm makes differences of.
+      const double allowed = variant.dtype == DType::F64   ? 1e-9
+                             : variant.dtype == DType::F32 ? 1e-4
+                             : variant.dtype == DType::F16 ? 2e-2
+                                                           : 0.15;
+      for (std::size_t i = 0; i < chain.values.size(); ++i) {
+        EXPECT_LT(relative_distance(chain.values[i], expected.values[i]), allowed) << "value " << i;
+      }
+      for (std::size_t i = 0; i < chain.gradients.size(); ++i) {
+        // A gradient that is 0 but for rounding has no digits to compare.
+        double largest = 0;
+        for (const double value : as_doubles(expected.gradients[i]))
+          largest = std::max(largest, std::abs(value));
+        if (largest < 1e-6) continue;
+        EXPECT_LT(relative_distance(chain.gradients[i], expected.gradients[i]), allowed) << "gradient " << i;
+      }
+    }
+  }
+}
+
+TEST(Conv2dNorm, TotalsAreSumsOfTheOutput) {
+  for (const Variant& variant : variants(true)) {
+    SCOPED_TRACE(to_string(variant));
+    // Integers, so that every sum is exact.
+    std::vector<double> numbers;
+    for (int i = 0; i < 2 * 8 * 3 * 5; ++i) numbers.push_back(i * 7 % 5 - 2);
+    const Tensor x = kernels::to_format(
+        kernels::cast(Tensor::from_values(numbers, {2, 8, 3, 5}), variant.dtype).to(variant.device),
+        variant.format);
+    const Tensor weight = kernels::cast(Tensor::from_values<double>({1, 0, 0, 0, 0, 0, 0, 0,  //
+                                                                     0, 2, 0, 0, 0, 0, 0, 0,  //
+                                                                     1, 1, 0, 0, 0, 0, 0, 0,  //
+                                                                     0, 0, 0, 1, 0, 0, 0, 0,  //
+                                                                     0, 0, 0, 0, 0, 0, 0, 0,  //
+                                                                     0, 0, 0, 0, 0, 1, 0, 0,  //
+                                                                     0, 0, 0, 0, 0, 0, 1, 0,  //
+                                                                     0, 0, 0, 0, 0, 0, 0, 3},
+                                                                    {8, 8, 1, 1}),
+                                        variant.dtype)
+                              .to(variant.device);
+    const auto out = kernels::conv2d_norm_forward(x, nullptr, weight);
+    const std::vector<double> y = as_doubles(kernels::cast(out.y.to(Device::cpu()), DType::F64));
+    std::vector<double> sum(8), squares(8);
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      sum[i / 15 % 8] += y[i];
+      squares[i / 15 % 8] += y[i] * y[i];
+    }
+    EXPECT_EQ(as_doubles(kernels::cast(out.totals.sum.to(Device::cpu()), DType::F64)), sum);
+    EXPECT_EQ(as_doubles(kernels::cast(out.totals.squares.to(Device::cpu()), DType::F64)), squares);
+  }
+}
+
+TEST(Conv2dNorm, IsTakenForF16InChannelsLastOnCuda) {
+  for (const Device device : test_devices()) {
+    const auto taken = [&](DType dtype, MemoryFormat format, std::int64_t channels, std::int64_t groups = 1) {
+      const Tensor x = Tensor::empty({2, channels, 8, 8}, dtype, device, format);
+      const Tensor weight = Tensor::empty({16, channels / groups, 3, 3}, dtype, device);
+      return kernels::conv2d_absorbs_norms(x, weight, {.groups = groups}, true);
+    };
+    EXPECT_EQ(taken(DType::F16, MemoryFormat::ChannelsLast, 16), device.is_cuda());
+    EXPECT_FALSE(taken(DType::F16, MemoryFormat::Contiguous, 16));
+    EXPECT_FALSE(taken(DType::BF16, MemoryFormat::ChannelsLast, 16));
+    EXPECT_FALSE(taken(DType::F32, MemoryFormat::ChannelsLast, 16));
+    EXPECT_FALSE(taken(DType::F16, MemoryFormat::ChannelsLast, 12));
+    EXPECT_FALSE(taken(DType::F16, MemoryFormat::ChannelsLast, 16, 2));
+    kernels::set_allow_norm_absorption(false);
+    EXPECT_FALSE(taken(DType::F16, MemoryFormat::ChannelsLast, 16));
+    kernels::set_allow_norm_absorption(true);
+  }
+}
+
+struct Trained {
+  std::vector<float> y;
+  std::vector<std::pair<std::string, Tensor>> gradients, buffers;
+};
+
+Trained train_block(bool bottleneck, bool absorb, Device device) {
+  kernels::set_allow_norm_absorption(absorb);
+  ResidualBlock block({.in_channels = 8, .width = 8, .stride = 2, .bottleneck = bottleneck});
+  stir(block);
+  block.to(device);
+  block.to(DType::F16);
+  Tensor x =
+      kernels::to_format(random_tensor({4, 8, 8, 8}, 11, DType::F16), MemoryFormat::ChannelsLast).to(device);
+  x.set_requires_grad(true);
+  const Tensor y = block(x);
+  const Tensor dy = kernels::to_format(random_tensor(y.shape(), 12, DType::F16), y.format()).to(device);
+  F::sum(F::cast(F::multiply(y, dy), y.dtype() == DType::F64 ? DType::F64 : DType::F32)).backward();
+  kernels::set_allow_norm_absorption(true);
+  const auto wide = [](const Tensor& tensor) {
+    return kernels::cast(tensor.detach().to(Device::cpu()), DType::F64);
+  };
+  Trained trained{.y = kernels::cast(y.detach().to(Device::cpu()), DType::F32).values<float>(),
+                  .gradients = {{"x", wide(x.grad())}},
+                  .buffers = {}};
+  for (const auto& [name, tensor] : block.parameters())
+    trained.gradients.push_back({name, wide(tensor.grad())});
+  for (const auto& [name, tensor] : block.state_dict()) {
+    if (name.find("num_batches") != std::string::npos) {
+      EXPECT_EQ(tensor.item<std::int64_t>(), 1) << name;
+    } else if (name.find("running") != std::string::npos) {
+      trained.buffers.push_back({name, wide(tensor)});
+    }
+  }
+  return trained;
+}
+
+TEST(Conv2dNorm, AResidualBlockTrainsTheSameWay) {
+  for (const Device device : test_devices()) {
+    for (const bool bottleneck : {false, true}) {
+      SCOPED_TRACE(to_string(device) + (bottleneck ? " bottleneck" : ""));
+      const Trained parts = train_block(bottleneck, false, device),
+                    fused = train_block(bottleneck, true, device);
+      if (device.is_cpu()) {
+        EXPECT_EQ(fused.y, parts.y);  // there is nothing to take over
+        continue;
+      }
+      EXPECT_NE(fused.y, parts.y);  // rounded in other places
+      ASSERT_EQ(fused.gradients.size(), parts.gradients.size());
+      for (std::size_t i = 0; i < parts.gradients.size(); ++i) {
+        // In f16, and some values lie near a ReLU's kink.
+        EXPECT_LT(relative_distance(fused.gradients[i].second, parts.gradients[i].second), 0.05)
+            << parts.gradients[i].first;
+      }
+      for (std::size_t i = 0; i < parts.buffers.size(); ++i) {
+        EXPECT_LT(relative_distance(fused.buffers[i].second, parts.buffers[i].second), 2e-3)
+            << parts.buffers[i].first;
+      }
+    }
+  }
+}
+
+TEST(Conv2dNorm, RefusesWhatDoesNotFit) {
+  const Tensor x = Tensor::zeros({2, 3, 4, 4}), weight = Tensor::zeros({5, 3, 3, 3}), c = Tensor::zeros({3});
+  kernels::KnownNorm norm{c, c, c, c, c, c};
+  expect_error<ShapeError>(
+      [&] {
+        kernels::conv2d_norm_forward(x, nullptr, Tensor::zeros({5, 2, 3, 3}));
+      },
+      "conv2d: x has 3 channels");
+  norm.mean = Tensor::zeros({4});
+  expect_error<ShapeError>([&] { kernels::conv2d_norm_forward(x, &norm, weight); },
+                           "conv2d_norm: norm.mean must have shape [3], got [4]");
+  norm.mean = c;
+  norm.scale = Tensor::zeros({3}, DType::F16);
+  expect_error<DTypeError>([&] { kernels::conv2d_norm_forward(x, &norm, weight); },
+                           "conv2d_norm: norm.scale must be f32, got f16");
+  norm.scale = c;
+  expect_error<ShapeError>(
+      [&] {
+        kernels::conv2d_norm_backward_data(Tensor::zeros({2, 5, 4, 4}), weight, x, norm);
+      },
+      "conv2d_norm_backward_data: dy must have shape [2, 5, 2, 2], got [2, 5, 4, 4]");
+  expect_error<ShapeError>(
+      [&] {
+        kernels::conv2d_norm_backward_weight(x, norm, Tensor::zeros({2, 5, 4, 4}), weight.shape());
+      },
+      "conv2d_norm_backward_weight: dy must have shape [2, 5, 2, 2], got [2, 5, 4, 4]");
+  expect_error<ShapeError>(
+      [&] {
+        kernels::conv2d_norm_forward(Tensor::zeros({0, 3, 4, 4}), nullptr, weight);
+      },
+      "conv2d_norm: y has no elements");
+  const kernels::ChannelTotals totals{c, c};
+  expect_error<ShapeError>([&] { kernels::batch_norm_known(totals, 1, DType::F32, c, c, {}, {}); },
+                           "batch_norm_known: in training a channel needs more than one value, got 1");
+  expect_error<ArgumentError>([&] { kernels::batch_norm_known(totals, 9, DType::F32, c, c, c, {}); },
+                              "batch_norm_known: running_mean and running_var come together");
+  expect_error<DTypeError>([&] { kernels::batch_norm_known(totals, 9, DType::I32, c, c, {}, {}); },
+                           "batch_norm_known: x_dtype must be floating-point, got i32");
+}
+
+}  // namespace
+}  // namespace dlcuda::testing
