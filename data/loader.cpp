@@ -133,6 +133,7 @@ class DataLoader::Impl {
     }
     const bool full = (delivered_ + 1) * batch_size_ <= images_;
     ++delivered_;
+    lock.unlock();  // the workers go on meanwhile; this slot is not theirs before it is retired
     deliver(slot, full ? slot.full : slot.tail);
     return &delivered_batch_;
   }
@@ -253,7 +254,7 @@ class DataLoader::Impl {
                                  Workspace& workspace) const {
     if (pipeline_.is_placement()) {
       dataset_->read(index, image, workspace.target);
-      return pipeline_.place(workspace.target, random);
+      return pipeline_.place(workspace.target, random, workspace.scratch);
     }
     workspace.pixels.resize(pipeline_.input_shape().pixels());
     dataset_->read(index, workspace.pixels, workspace.target);
@@ -276,12 +277,20 @@ class DataLoader::Impl {
     const auto there = [&](const Tensor& tensor) {
       return options_.device.is_cuda() ? tensor.to(options_.device) : tensor;
     };
-    const ImageShape& output = pipeline_.output_shape();
-    delivered_batch_ = stored.batch.map(there);
-    delivered_batch_.images = kernels::augment(
-        delivered_batch_.images, there(stored.placements), levels_,
-        {.height = output.height, .width = output.width, .dtype = options_.dtype, .format = options_.format});
+    Tensor placements;
+    try {
+      delivered_batch_ = stored.batch.map(there);
+      placements = there(stored.placements);
+    } catch (...) {
+      // Copies that were queued before it still read the slot.
+      if (slot.uploaded) current_stream(options_.device).synchronize();
+      throw;
+    }
     if (slot.uploaded) slot.uploaded->record(current_stream(options_.device));
+    const ImageShape& output = pipeline_.output_shape();
+    delivered_batch_.images = kernels::augment(
+        delivered_batch_.images, placements, levels_,
+        {.height = output.height, .width = output.width, .dtype = options_.dtype, .format = options_.format});
   }
 
   void wait_for_uploads() {

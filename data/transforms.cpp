@@ -34,9 +34,10 @@ void place_planes(std::span<const std::uint8_t> from, const ImageShape& shape, s
   }
 }
 
-/// Boxes of an image that a transform has placed on a canvas, cut to it.
+/// Boxes of an image that a transform has placed on a canvas, cut to it. moves: false for one that can only
+/// mirror, which leaves the other coordinates bit for bit.
 void place_boxes(std::vector<LabelledBox>& boxes, const ImageShape& shape, const ImageShape& canvas,
-                 const Placement& p) {
+                 const Placement& p, bool moves) {
   if (p.mirrored != 0) {
     for (LabelledBox& box : boxes) {
       const float right = 1.0f - box.x1;
@@ -45,7 +46,7 @@ void place_boxes(std::vector<LabelledBox>& boxes, const ImageShape& shape, const
     }
   }
   const std::int64_t top = -p.row, left = p.mirrored != 0 ? p.column - shape.width + 1 : -p.column;
-  if (top == 0 && left == 0 && shape == canvas) return;
+  if (!moves) return;
   const auto moved = [](float part, std::int64_t extent, std::int64_t offset, std::int64_t canvas_extent) {
     return (part * static_cast<float>(extent) + static_cast<float>(offset)) /
            static_cast<float>(canvas_extent);
@@ -97,7 +98,7 @@ void PlacementTransform::apply(const ImageView& from, const MutableImageView& to
   const Placement p = draw(from.shape, random);
   place_planes(from.pixels, from.shape, to.pixels, to.shape, p, fill().value_or(0));
   if (!from.mask.empty()) place_planes(from.mask, from.shape, to.mask, to.shape, p, kIgnoredPixel);
-  place_boxes(boxes, from.shape, to.shape, p);
+  place_boxes(boxes, from.shape, to.shape, p, fill().has_value());
 }
 
 ImageShape Pad::output_shape(const ImageShape& input) const {
@@ -226,7 +227,7 @@ void ImagePipeline::transform(std::span<const std::uint8_t> from, std::span<std:
 
 Placement ImagePipeline::identity() const { return whole(output_, 0, 0); }
 
-Placement ImagePipeline::place(Target& target, RandomStream& random) const {
+Placement ImagePipeline::place(Target& target, RandomStream& random, Scratch& scratch) const {
   DLCUDA_CHECK(is_placement_, Error, "image pipeline: not all transforms are placements with one fill");
   check_mask(target);
   Placement result = whole(input_, 0, 0);
@@ -234,15 +235,16 @@ Placement ImagePipeline::place(Target& target, RandomStream& random) const {
   for (const PlacementTransform* transform : placements_) {
     const Placement next = transform->draw(shape, random);
     const ImageShape canvas = transform->output_shape(shape);
-    place_boxes(target.boxes, shape, canvas, next);
+    const auto fill = transform->fill();
+    place_boxes(target.boxes, shape, canvas, next, fill.has_value());
     result = composed(result, next);
-    if (const auto fill = transform->fill()) result.fill = *fill;
+    if (fill) result.fill = *fill;
     shape = canvas;
   }
   if (!target.mask.empty() && !placements_.empty()) {
-    std::vector<std::uint8_t> placed(mask_pixels(output_));
-    place_planes(target.mask, input_, placed, output_, result, kIgnoredPixel);
-    target.mask = std::move(placed);
+    scratch.resize(mask_pixels(output_));
+    place_planes(target.mask, input_, scratch, output_, result, kIgnoredPixel);
+    target.mask.swap(scratch);
   }
   return result;
 }

@@ -129,7 +129,7 @@ class ImagePipeline {
   const ImageShape& stored_shape() const { return is_placement_ ? input_ : output_; }
   /// What takes a stored image of the dataset to the output; the target goes with it. Only where
   /// is_placement() holds.
-  kernels::Placement place(Target& target, RandomStream& random) const;
+  kernels::Placement place(Target& target, RandomStream& random, Scratch& scratch) const;
   /// Applies the transforms: `to` has output_shape().pixels() bytes.
   void transform(std::span<const std::uint8_t> from, std::span<std::uint8_t> to, Target& target,
                  RandomStream& random, Scratch& scratch) const;

@@ -39,6 +39,12 @@ void require_activation(const char* op, const ActivationParams& activation) {
                op);
 }
 
+void require_params(const char* op, const BatchNormParams& params) {
+  DLCUDA_CHECK(params.epsilon > 0, ArgumentError, "{}: epsilon must be positive, got {}", op, params.epsilon);
+  DLCUDA_CHECK(params.momentum >= 0 && params.momentum <= 1, ArgumentError,
+               "{}: momentum must be between 0 and 1, got {}", op, params.momentum);
+}
+
 void check_forward(const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias,
                    const Tensor& residual, const BatchNormParams& params) {
   require_data(op, "x", x);
@@ -46,9 +52,7 @@ void check_forward(const char* op, const Tensor& x, const Tensor& weight, const 
   require_optional_channels(op, "bias", bias, x);
   if (residual.defined()) require_like(op, "residual", residual, "x", x);
   require_activation(op, params.activation);
-  DLCUDA_CHECK(params.epsilon > 0, ArgumentError, "{}: epsilon must be positive, got {}", op, params.epsilon);
-  DLCUDA_CHECK(params.momentum >= 0 && params.momentum <= 1, ArgumentError,
-               "{}: momentum must be between 0 and 1, got {}", op, params.momentum);
+  require_params(op, params);
 }
 
 /// The buffers that training moves, for x of these channels.
@@ -148,6 +152,7 @@ KnownNorm batch_norm_known(const ChannelTotals& totals, std::int64_t count, DTyp
   require_vector(op, "weight", weight, channels, dtype, device);
   require_vector(op, "bias", bias, channels, dtype, device);
   require_running(op, running_mean, running_var, batches, channels, dtype, device);
+  require_params(op, params);
   DLCUDA_CHECK(count > 1, ShapeError, "{}: in training a channel needs more than one value, got {}", op,
                count);
 

@@ -89,7 +89,7 @@ FoldedWeights fold_batch_norm(const Tensor& layer_weight, const Tensor& layer_bi
                               const Tensor& bias, const Tensor& running_mean, const Tensor& running_var,
                               double epsilon = 1e-5);
 
-/// What batch_norm_known() reads and writes. A null pointer: left out.
+/// What batch_norm_from_totals() reads and writes. A null pointer: left out.
 struct TotalsViews {
   TensorView sum, squares;
   double count;

@@ -1,9 +1,11 @@
-// A convolution with all that usually follows it, for inference:
+// A convolution with all that usually follows it, for inference, and for training where nothing but the
+// output is needed on the way back:
 //
 //   y = activation(conv2d(x, weight) + bias + residual)
 //
-// CPU: one primitive of oneDNN for f32 and bf16 (whose ReLU turns NaN into 0), with the weight kept in its
-// own layout. Elsewhere: the convolution, and the rest in one more pass.
+// CPU: one primitive of oneDNN for f32 and bf16; with the weight kept in its own layout also for ReLUs, which
+// turn NaN into 0 there, and have a pass of their own otherwise. CUDA: one of cuDNN's graphs, where it has an
+// engine for it. Elsewhere: the convolution, and the rest in one more pass.
 #pragma once
 
 #include <memory>

@@ -10,7 +10,10 @@
 // Normalization to Accelerate CNN Training", 2019).
 //
 // CUDA: cuDNN's fused engines, for f16 in channels-last with multiples of 8 channels
-// (conv2d_absorbs_norms() says for what). CPU: the parts one after another, the reference for the former.
+// (conv2d_absorbs_norms() says for what). They round scale and shift to f16, which costs digits where a
+// channel's mean is large beside its spread; whether the ReLU lets a gradient through is decided in f32, so
+// that values within rounding of 0 may be taken for the other side. CPU: the parts one after another, the
+// reference for the former.
 #pragma once
 
 #include "dlcuda/kernels/batch_norm.h"

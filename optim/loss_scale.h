@@ -15,8 +15,9 @@ namespace dlcuda DLCUDA_API {
 ///   optimizer.step(scale);    // takes it out again; leaves the step out where a gradient is not finite
 ///
 /// The scale falls by half when a step was left out, and doubles after 2000 steps in a row that were not
-/// (LossScaleParams). Gradients of several passes may be accumulated before step(). Not thread-safe; must
-/// outlive recordings of steps that use it.
+/// (LossScaleParams). It serves one optimiser: each step() with it is one step of its own. Gradients of
+/// several passes may be accumulated before step(). Not thread-safe; must outlive recordings of steps that
+/// use it.
 class LossScale {
  public:
   /// A scale of 1 that costs nothing: what dtypes with the range of f32 need.

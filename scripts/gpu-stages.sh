@@ -226,6 +226,13 @@ stage_bench() {
         --precision "$precision" --rounds "$rounds" --seconds 0.5 || { note "$model $mode failed" && status=1; }
     done
   done
+  if [ "$rehearse" = 0 ]; then  # what it gains that convolutions absorb batch norms
+    for model in resnet18 resnet50 unet_bn; do
+      bench_model "$model-train-fp16" "$model" --device "$device" --precision fp16 --rounds "$rounds" --seconds 0.5 || status=1
+      bench_model "$model-train-fp16-separate-norms" "$model" --device "$device" --precision fp16 --separate-norms \
+        --rounds "$rounds" --seconds 0.5 || status=1
+    done
+  fi
   if [ -x "$build/bin/kernel_bench" ]; then
     "$build/bin/kernel_bench" --device "$device" "${kernel_flags[@]}" --save "$out/kernels.json" || status=1
   fi

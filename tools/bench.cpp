@@ -11,6 +11,7 @@
 #include "dlcuda/core/memory/caching_allocator.h"
 #include "dlcuda/core/parallel.h"
 #include "dlcuda/core/profile.h"
+#include "dlcuda/kernels/conv2d_norm.h"
 #include "dlcuda/kernels/precision.h"
 #include "dlcuda/tools/bench_report.h"
 #include "dlcuda/tools/command.h"
@@ -25,8 +26,8 @@ constexpr int kProfiledSteps = 5;
 struct Flags : ModelFlags {
   std::string precision = "fp32", device = "auto", format = "auto", threads, seconds = "1", rounds = "7",
               profile;
-  bool train = false, infer = false, eager = false, compare_eager = false, no_peaks = false, json = false,
-       serve = false;
+  bool train = false, infer = false, eager = false, compare_eager = false, separate_norms = false,
+       no_peaks = false, json = false, serve = false;
 };
 
 MemoryFormat parse_format(const std::string& name, const ZooModel& model) {
@@ -83,6 +84,7 @@ void run(const Flags& flags) {
   const DeviceChoice device = choose_device(flags.device);
   settle_on(device.device);
   kernels::set_allow_tf32(precision == Precision::Tf32);
+  if (flags.separate_norms) kernels::set_allow_norm_absorption(false);
 
   BenchReport report{.config = {choice, batch_size, precision, !flags.infer, device.device, format},
                      .machine = describe_machine(device),
@@ -148,6 +150,8 @@ Command add_bench(CLI::App& parent) {
   option("--rounds", flags->rounds, "N", "the median of so many counts (default: 7)");
   app->add_flag("--eager", flags->eager, "run each step as it is, instead of recording and replaying it");
   app->add_flag("--compare-eager", flags->compare_eager, "both in turn, and the ratio");
+  app->add_flag("--separate-norms", flags->separate_norms,
+                "batch norms never become parts of convolutions, as they do in fp16 on CUDA");
   app->add_flag("--no-peaks", flags->no_peaks, "do not measure what the machine can do at most");
   option("--profile", flags->profile, "FILE",
          "also times the operations of 5 steps: a table, and a trace in FILE");

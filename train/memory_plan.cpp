@@ -115,16 +115,15 @@ MemoryPlan plan_memory(const PlannedTraining& training, std::int64_t batch_size,
   kernels::Generator& dropout = kernels::dropout_generator(device);
 
   const std::size_t before_batch = in_use();
-  const Batch batch = training.make_batch(batch_size);
+  Batch batch = training.make_batch(batch_size);
+  // As the loader delivers them.
+  if (training.dtype != DType::F32) batch.images = kernels::cast(batch.images, training.dtype);
   plan.batch = in_use() - before_batch;
   LossScale loss_scale = LossScale::for_dtype(training.dtype, device);
-  const bool narrow = training.dtype != DType::F32;
   for (int step = 0; step < 2; ++step) {
     memory.reset_peaks();
     const auto before = bytes_by_tag(memory);
-    Batch input = batch;
-    if (narrow) input.images = kernels::cast(batch.images, training.dtype);
-    const Tensor loss = task->loss(*model, input);
+    const Tensor loss = task->loss(*model, batch);
     if (step == 1) {
       for (const auto& [tag, bytes] : bytes_by_tag(memory)) {
         const auto found = before.find(tag);

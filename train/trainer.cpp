@@ -90,6 +90,7 @@ bool Trainer::train_epoch(EpochReport& epoch) {
   epoch.train = parts_.task.figures();  // waits for the device, so the time is that of finished work
   epoch.seconds = seconds_since(start);
   require_finite(epoch.train, parts_.train.batches());
+  report_steps_left_out(epoch.epoch);
   epoch.images_per_second = double(epoch.train.count) / epoch.seconds;
   epoch.lr = parts_.optimizer.learning_rate();
   seconds_trained_ += epoch.seconds;
@@ -170,6 +171,24 @@ void Trainer::final_test() {
   report.seconds = seconds_trained_;
   report.images_per_second = double(images_trained_) / seconds_trained_;
   for (TrainObserver* observer : parts_.observers) observer->on_final(report);
+}
+
+void Trainer::report_steps_left_out(std::int64_t epoch) {
+  if (!loss_scale_.enabled()) return;
+  const std::int64_t all = loss_scale_.steps_left_out(), now = all - std::exchange(steps_left_out_, all);
+  if (now == 0) return;
+  const std::int64_t steps = parts_.train.batches();
+  const double scale = loss_scale_.value();
+  // A scale that is still falling finds its place; below 1 it does not help.
+  DLCUDA_CHECK(
+      now < steps || scale >= 1, NumericError,
+      "epoch {}: no step had finite gradients, down to a loss scale of {}: nothing was learned; train "
+      "with --precision bf16 or fp32, or a lower learning rate",
+      epoch, scale);
+  const std::string note = fmt::format(
+      "epoch {}: {} of {} steps left out, their gradients overflowed f16; the loss scale is {} now", epoch,
+      now, steps, scale);
+  for (TrainObserver* observer : parts_.observers) observer->on_note(note);
 }
 
 void Trainer::require_finite(const Figures& figures, std::int64_t step) {

@@ -81,12 +81,15 @@ class Trainer {
   Figures evaluate(DataLoader& loader);
   void final_test();
   void require_finite(const Figures& figures, std::int64_t step);
+  /// Says so, or throws NumericError where every step was.
+  void report_steps_left_out(std::int64_t epoch);
   void report_progress(const EpochReport& epoch, std::int64_t step, double loss, double seconds) const;
 
   TrainerParts parts_;
   TrainerConfig config_;
   double base_lr_;
   LossScale loss_scale_;
+  std::int64_t steps_left_out_ = 0;  // in finished epochs, because a gradient was not finite
   CapturedStep captured_step_;
   bool fell_back_ = false;
   InterruptGuard interrupt_;

@@ -45,7 +45,12 @@ StartupSweep run_startup(const Sweep& sweep, const CostReport& report) {
     // Every phase at its size is short; what the limit leaves out are whole networks.
     if (flops_of(point, report.conditions, true) > report.most_flops) break;
     fmt::print(stderr, "before the first step: {}, {} {}\n", sweep.model, to_string(sweep.axis), point.at);
-    result.costs.push_back(measure_startup(point, report.conditions));
+    try {
+      result.costs.push_back(measure_startup(point, report.conditions));
+    } catch (const OutOfMemoryError& error) {
+      fmt::print(stderr, "{}\n", error.what());
+      break;
+    }
   }
   return result;
 }
@@ -72,6 +77,8 @@ int run(const Flags& flags, const std::string& command) {
   kernels::set_allow_tf32(report.conditions.precision == Precision::Tf32);
   const auto steps = chosen(flags.no_steps ? std::vector<Sweep>{} : step_sweeps(), flags.model);
   const auto startups = chosen(flags.no_startup ? std::vector<Sweep>{} : startup_sweeps(), flags.model);
+  DLCUDA_CHECK(!flags.no_steps || !flags.no_startup, ArgumentError,
+               "--no-steps and --no-startup leave nothing to measure");
   DLCUDA_CHECK(!steps.empty() || !startups.empty(), ArgumentError,
                "nothing is left to measure: no model's name contains '{}'", flags.model);
   report.machine = tool::describe_machine(device);
@@ -102,7 +109,7 @@ int parse_and_run(int argc, const char* const* argv) {
   option("--gflop", flags.gflop, "N",
          "sizes whose step has more arithmetic are left out (default: 40, on CUDA 4000)");
   option("--device", flags.device, "NAME", "auto, cpu, cuda or cuda:<index> (default: auto)");
-  option("--precision", flags.precision, "NAME", "fp32, tf32 or bf16 (default: fp32)");
+  option("--precision", flags.precision, "NAME", "fp32, tf32, bf16 or fp16 (default: fp32)");
   option("--threads", flags.threads, "N", "of the CPU backend (default: one for each core)");
   option("--seconds", flags.seconds, "S", "about so long is a round (default: 0.1)");
   option("--rounds", flags.rounds, "N", "the median of so many counts (default: 3)");

@@ -2,7 +2,7 @@
 """How fast PyTorch trains or runs a model: what `dlcuda bench` measures, with the same flags and the same keys in its JSON.
 
 Each configuration that may be the fastest is measured for a moment: memory formats, kinds of Adam, torch.compile, CUDA graphs,
-autocast and pure bf16. The best one counts. What PyTorch cannot do here (no compiler, no Triton) is listed with its reason. The
+autocast and pure bf16 or f16. The best one counts. What PyTorch cannot do here (no compiler, no Triton) is listed with its reason. The
 packages are those of tests/requirements.txt.
 """
 import argparse
@@ -125,7 +125,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", metavar="MODEL", help="a model's name, as `dlcuda info` lists them")
     parser.add_argument("--batch-size", type=positive(int), default=32)
-    parser.add_argument("--precision", choices=["fp32", "tf32", "bf16"], default="fp32")
+    parser.add_argument("--precision", choices=["fp32", "tf32", "bf16", "fp16"], default="fp32")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--train", action="store_true", help="the default")
     mode.add_argument("--infer", action="store_true")

@@ -102,7 +102,7 @@ def main():
     parser.add_argument("--dlcuda", required=True)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--batch-size", type=positive(int))
-    parser.add_argument("--precision", choices=["fp32", "tf32", "bf16"], default="fp32")
+    parser.add_argument("--precision", choices=["fp32", "tf32", "bf16", "fp16"], default="fp32")
     parser.add_argument("--input", type=parse_input)
     parser.add_argument("--threads", type=positive(int), default=len(os.sched_getaffinity(0)))
     parser.add_argument("--configs", type=parse_executions)

@@ -26,11 +26,15 @@ class Work:
     device: torch.device
 
 
+# The precisions that are not f32, as PyTorch calls them.
+HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
 @dataclass(frozen=True)
 class Configuration:
     execution: str
     channels_last: bool
-    numbers: str = "f32"  # bf16: "autocast", or "pure": everything but the norms' statistics
+    numbers: str = "f32"  # bf16, fp16: "autocast", or "pure": everything but the norms' statistics
     adam: str = ""        # of training: "plain", "foreach", "fused"
 
     def __str__(self):
@@ -48,7 +52,10 @@ def configurations(work, executions, channels_last=(False, True)):
             continue
         adams = ([("fused",) if execution != "eager" else ("foreach", "fused") if cuda else ("plain", "foreach", "fused")][0]
                  if work.train else ("",))
-        numbers = ("autocast", "pure") if work.precision == "bf16" else ("f32",)
+        if work.precision not in HALVES:
+            numbers = ("f32",)
+        else:  # in f16 weights are trained with autocast and a scaled loss only
+            numbers = ("autocast",) if work.precision == "fp16" and work.train else ("autocast", "pure")
         for last, number, adam in itertools.product(channels_last, numbers, adams):
             yield Configuration(execution, last, number, adam)
 
@@ -81,9 +88,9 @@ def fold_batch_norms(model):
     return fuse(model)
 
 
-def make_pure(model):
-    """bf16 but for the norms, which torch computes in f32 for bf16 pictures."""
-    model = model.to(torch.bfloat16)
+def make_pure(model, dtype):
+    """In 16 bits but for the norms, which torch computes in f32 for such pictures."""
+    model = model.to(dtype)
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.float()
@@ -117,8 +124,9 @@ def make_step(work, configuration):
         model.eval()
         if configuration.execution == "folded":
             model = fold_batch_norms(model)
+    half = HALVES.get(work.precision, torch.bfloat16)
     if configuration.numbers == "pure":
-        model, images = make_pure(model), images.bfloat16()
+        model, images = make_pure(model, half), images.to(half)
     if configuration.channels_last:
         model, images = model.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
     forward, mode = model, COMPILE_MODES.get(configuration.execution)
@@ -127,18 +135,21 @@ def make_step(work, configuration):
             torch._inductor.config.freezing = True  # constants folded, weights laid out beforehand
         forward = torch.compile(model, mode=mode)
     graph = configuration.execution in ("graph", "compile-graph")
-    autocast = torch.autocast(work.device.type, torch.bfloat16, enabled=configuration.numbers == "autocast")
+    autocast = torch.autocast(work.device.type, half, enabled=configuration.numbers == "autocast")
 
     if work.train:
         flags = {"plain": {"foreach": False}, "foreach": {"foreach": True}, "fused": {"fused": True}}[configuration.adam]
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, capturable=graph, **flags)
 
+        scaler = torch.amp.GradScaler(work.device.type, enabled=work.precision == "fp16")
+
         def step():
             optimizer.zero_grad(set_to_none=True)
             with autocast:
                 loss = loss_of(model, work, forward(images), targets)
-            loss.backward()
-            optimizer.step()
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
     else:
         def step():
             with torch.inference_mode(), autocast:

@@ -109,7 +109,10 @@ void conv2d_fused(const TensorView& x, const TensorView& weight, const TensorVie
     }
     return;
   }
-  const auto eltwise = eltwise_of(activation);
+  // oneDNN's ReLUs turn NaN into 0, which would hide from a training that it has diverged; who packs weights
+  // infers.
+  const bool hides_nan = activation.kind == Activation::Relu || activation.kind == Activation::Relu6;
+  const auto eltwise = hides_nan && packed == nullptr ? std::nullopt : eltwise_of(activation);
   if (!onednn_takes(x.dtype) || (!eltwise && activation.kind != Activation::Identity)) {
     conv2d_forward(x, weight, {}, y, params);
     return conv2d_epilogue(bias, residual, y, activation, DLCUDA_BEST_LOOP(batch_norm_apply),

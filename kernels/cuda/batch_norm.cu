@@ -5,9 +5,8 @@
 //               running += momentum * (batch - running), the variance unbiased; batches += 1
 //               from the sums of x and x^2 instead, if a convolution has them (kernels/conv2d_norm.h)
 //   apply       y = f((x - mean) * inverse_std * weight + bias + residual)
-//   parameters  g = (dy + more) * f'(y);  dbias = sum g;  dweight = sum g * (x - mean) * inverse_std; writes
-//   g
-//               where it is wanted: as the residual's gradient, and where dy has two parts
+//   parameters  g = (dy + more) * f'(y);  dbias = sum g;  dweight = sum g * (x - mean) * inverse_std
+//               g is written where it is wanted: as the residual's gradient, and where dy has two parts
 //   data        dx = inverse_std * weight * (g - dbias / n - (x - mean) * inverse_std * dweight / n)
 //               in inference the two means are left out
 //

@@ -383,15 +383,16 @@ bool can_run(const ConvolutionProblem& problem, cudnnHandle_t handle) {
   static auto& mutex = *new std::mutex;
   static auto& known = *new std::map<std::vector<std::int64_t>, bool>;
   const std::lock_guard lock(mutex);
-  const auto [entry, is_new] = known.try_emplace(problem.key(), false);
-  if (is_new) {
-    try {
-      entry->second = first_way(ways_of(problem, handle)) != nullptr;
-    } catch (const DeviceError&) {
-      // Planning it says no.
-    }
+  const auto key = problem.key();
+  if (const auto found = known.find(key); found != known.end()) return found->second;
+  bool can = false;
+  try {
+    can = first_way(ways_of(problem, handle)) != nullptr;
+  } catch (const DeviceError&) {
+    // Planning it says no.
   }
-  return entry->second;
+  known.emplace(key, can);
+  return can;
 }
 
 }  // namespace

@@ -302,7 +302,9 @@ std::int64_t ConvolutionGraph::workspace_bytes(std::int64_t engine) const {
 bool ConvolutionGraph::execute(std::int64_t engine, cudnnHandle_t handle, const ConvolutionPointers& pointers,
                                void* workspace) {
   // Three numbers for each channel of x, one behind the other.
-  const auto unused = [&](std::int64_t i) { return static_cast<float*>(pointers.unused) + i * x_channels_; };
+  const auto unused = [&](std::int64_t i) {
+    return pointers.unused ? static_cast<float*>(pointers.unused) + i * x_channels_ : nullptr;
+  };
   const std::unordered_map<std::int64_t, void*> all{
       {kX, pointers.x},
       {kWeight, pointers.weight},

@@ -40,7 +40,7 @@ DLCUDA_HD void move_towards(T& running, T value, T momentum) {
 template <typename T>
 DLCUDA_HD Moments<T> moments_of_totals(T sum, T squares, T count) {
   const T mean = sum / count, deviations = squares - sum * mean;
-  return {count, mean, deviations > T(0) ? deviations : T(0)};
+  return {count, mean, deviations < T(0) ? T(0) : deviations};  // NaN stays
 }
 
 /// A channel of batch_norm_from_totals(). C: of the statistics; T: of scale and shift.

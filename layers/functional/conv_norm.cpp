@@ -24,7 +24,6 @@ ConvolutionWithTotals conv2d_with_totals(const PendingNorm& x, const Tensor& wei
   auto [y, totals] = kernels::conv2d_norm_forward(x.raw, &norm, weight, params);
   if (!any_requires_grad({x.raw, norm_weight, norm_bias, weight})) return {std::move(y), std::move(totals)};
   const MemoryFormat format = y.format();
-  // The backward pass sees relu(norm(raw)) as the forward pass did, from raw and the norm.
   Tensor recorded =
       record("norm_conv2d", std::move(y), {x.raw, norm_weight, norm_bias, weight},
              [saved_raw = Saved(x.raw), saved_weight = Saved(weight), saved_mean = Saved(norm.mean),

@@ -167,7 +167,7 @@ TEST(ImagePipeline, OnePlacementIsTheSameAsItsTransformsOneByOne) {
       std::vector<float> floats(output.pixels());
       ImagePipeline::Scratch scratch;
       pipeline(image, floats, expected, one, scratch);
-      const kernels::Placement placement = pipeline.place(placed, other);
+      const kernels::Placement placement = pipeline.place(placed, other, scratch);
       Tensor row = Tensor::empty({1, kernels::kPlacementFields}, DType::I32);
       *static_cast<kernels::Placement*>(row.data()) = placement;
       const Tensor y = kernels::augment(Tensor::from_values(image, {1, 2, 6, 5}), row,
@@ -188,8 +188,8 @@ TEST(ImagePipeline, PlacementsWithDifferentFillsAreNotOne) {
   EXPECT_EQ(pipeline.stored_shape(), (ImageShape{1, 3, 2}));
   Target none;
   RandomStream random(1, 2, 3);
-  expect_error<Error>([&] { pipeline.place(none, random); }, "one fill");
   ImagePipeline::Scratch scratch;
+  expect_error<Error>([&] { pipeline.place(none, random, scratch); }, "one fill");
   Pixels result(6);
   pipeline.transform(Pixels{102}, result, none, random, scratch);
   EXPECT_EQ(result, (Pixels{255, 255, 102, 51, 255, 255}));

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+
 #include "dlcuda/core/autograd.h"
 #include "dlcuda/core/error.h"
 #include "dlcuda/layers/functional.h"
@@ -161,6 +164,9 @@ TEST(Conv2dNorm, IsTakenForF16InChannelsLastOnCuda) {
     EXPECT_FALSE(taken(DType::F32, MemoryFormat::ChannelsLast, 16));
     EXPECT_FALSE(taken(DType::F16, MemoryFormat::ChannelsLast, 12));
     EXPECT_FALSE(taken(DType::F16, MemoryFormat::ChannelsLast, 16, 2));
+    const Tensor pixel = Tensor::empty({4, 16, 1, 1}, DType::F16, device, MemoryFormat::ChannelsLast);
+    EXPECT_FALSE(kernels::conv2d_absorbs_norms(pixel, Tensor::empty({16, 16, 3, 3}, DType::F16, device),
+                                               {.padding = {1, 1, 1, 1}}, true));
     kernels::set_allow_norm_absorption(false);
     EXPECT_FALSE(taken(DType::F16, MemoryFormat::ChannelsLast, 16));
     kernels::set_allow_norm_absorption(true);
@@ -228,6 +234,19 @@ TEST(Conv2dNorm, AResidualBlockTrainsTheSameWay) {
   }
 }
 
+TEST(Conv2dNorm, NanAndOverflowShowInTheStatistics) {
+  for (const Device device : test_devices()) {
+    constexpr float kInf = std::numeric_limits<float>::infinity();
+    const Tensor sum = Tensor::from_values<float>({kInf, 4}, {2}, device),
+                 squares = Tensor::from_values<float>({kInf, 8}, {2}, device),
+                 ones = Tensor::from_values<float>({1, 1}, {2}, device);
+    const auto norm = kernels::batch_norm_known({sum, squares}, 4, DType::F32, ones, ones, {}, {});
+    EXPECT_TRUE(std::isnan(norm.inverse_std.values<float>()[0]));
+    EXPECT_FLOAT_EQ(norm.mean.values<float>()[1], 1);
+    EXPECT_NEAR(norm.inverse_std.values<float>()[1], 1, 1e-4);
+  }
+}
+
 TEST(Conv2dNorm, RefusesWhatDoesNotFit) {
   const Tensor x = Tensor::zeros({2, 3, 4, 4}), weight = Tensor::zeros({5, 3, 3, 3}), c = Tensor::zeros({3});
   kernels::KnownNorm norm{c, c, c, c, c, c};
@@ -264,6 +283,9 @@ TEST(Conv2dNorm, RefusesWhatDoesNotFit) {
                            "batch_norm_known: in training a channel needs more than one value, got 1");
   expect_error<ArgumentError>([&] { kernels::batch_norm_known(totals, 9, DType::F32, c, c, c, {}); },
                               "batch_norm_known: running_mean and running_var come together");
+  expect_error<ArgumentError>(
+      [&] { kernels::batch_norm_known(totals, 9, DType::F32, c, c, {}, {}, {.epsilon = 0}); },
+      "batch_norm_known: epsilon must be positive, got 0");
   expect_error<DTypeError>([&] { kernels::batch_norm_known(totals, 9, DType::I32, c, c, {}, {}); },
                            "batch_norm_known: x_dtype must be floating-point, got i32");
 }

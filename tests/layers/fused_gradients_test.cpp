@@ -2,6 +2,9 @@
 // their residual's gradient; against the parts that they are made of.
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+
 #include "dlcuda/core/autograd.h"
 #include "dlcuda/core/error.h"
 #include "dlcuda/kernels/arithmetic.h"
@@ -186,6 +189,26 @@ TEST(FusedGradients, BatchNormNeedsTheOutputThatAResidualChanged) {
 }
 
 /// x -> 2 x, which tells how its gradient came.
+// A training that has diverged must not look well behind its activations.
+TEST(FusedGradients, NanGoesThroughActivations) {
+  for (const Device device : test_devices()) {
+    for (const DType dtype : {DType::F32, DType::BF16}) {
+      SCOPED_TRACE(to_string(device) + " " + to_string(dtype));
+      Tensor x = Tensor::zeros({1, 3, 6, 6});
+      kernels::fill(x, std::numeric_limits<double>::quiet_NaN());
+      Tensor weight = random_tensor({32, 3, 3, 3}, 1, dtype).to(device);
+      weight.set_requires_grad();
+      for (const auto kind : {F::Activation::Relu, F::Activation::Relu6}) {
+        const Tensor y =
+            F::conv2d_activation(kernels::cast(x, dtype).to(device), weight, {}, {}, {.kind = kind});
+        for (const double value : as_doubles(kernels::cast(y.detach().to(Device::cpu()), DType::F64))) {
+          ASSERT_TRUE(std::isnan(value));
+        }
+      }
+    }
+  }
+}
+
 Tensor doubled(const Tensor& x, int* parts) {
   return autograd::record_in_parts(
       "doubled", kernels::scale(x, 2), {x}, [parts](const autograd::BackwardContext& context) {

@@ -29,7 +29,7 @@ expect 2 "did you mean '--epochs'" --epoch 3
 expect 2 "did you mean 'mnist'" --data minst
 expect 2 "did you mean 'adam'" --optimizer adm
 expect 2 "--batch-size" --batch-size 0
-expect 2 "take bf16" --precision fp16
+expect 2 "fp16" --precision fp8
 expect 2 "expected auto, cpu, cuda" --device gpu
 expect 2 "cuda:x" --device cuda:x
 DLCUDA_DATA_DIR='' expect 2 "--data-dir" --data mnist

@@ -40,12 +40,25 @@ class Recorder : public TrainObserver {
     if (signal_at_progress != 0) std::raise(signal_at_progress);
   }
   void on_epoch(const EpochReport& report) override { epochs.push_back(report); }
+  void on_note(const std::string& note) override { notes.push_back(note); }
   void on_final(const FinalReport& report) override { finals.push_back(report); }
 
   std::vector<ProgressReport> progress;
   std::vector<EpochReport> epochs;
   std::vector<FinalReport> finals;
+  std::vector<std::string> notes;
   int signal_at_progress = 0;
+};
+
+/// The loss times a factor: its gradients overflow f16 sooner.
+class LoudTask : public ClassificationTask {
+ public:
+  using ClassificationTask::ClassificationTask;
+  Tensor loss(Module& model, const Batch& batch) override {
+    const Tensor quiet = ClassificationTask::loss(model, batch);
+    return factor == 1 ? quiet : functional::scale(quiet, factor);
+  }
+  double factor = 1;
 };
 
 // A whole run on 256 digits.
@@ -54,12 +67,15 @@ struct SmallRun {
       : folder(RunFolder::create("test", temp / "run")), config(std::move(given)) {
     kernels::manual_seed(seed);
     model = std::make_unique<SmallNet>();
+    model->to(config.dtype);
     optimizer = make_optimizer("adam", model->parameters(), lr);
     const ImagePipeline images(data.train->image_shape(), {}, data.normalization);
-    train = std::make_unique<DataLoader>(data.train, images,
-                                         LoaderOptions{.batch_size = 32, .shuffle = true, .seed = seed});
-    validation = std::make_unique<DataLoader>(data.validation, images, LoaderOptions{.batch_size = 100});
-    test = std::make_unique<DataLoader>(data.test, images, LoaderOptions{.batch_size = 100});
+    train = std::make_unique<DataLoader>(
+        data.train, images,
+        LoaderOptions{.batch_size = 32, .shuffle = true, .seed = seed, .dtype = config.dtype});
+    const LoaderOptions in_order{.batch_size = 100, .dtype = config.dtype};
+    validation = std::make_unique<DataLoader>(data.validation, images, in_order);
+    test = std::make_unique<DataLoader>(data.test, images, in_order);
   }
   int operator()() {
     return Trainer({Device::cpu(),
@@ -84,7 +100,7 @@ struct SmallRun {
   RunFolder folder;
   TrainerConfig config;
   DatasetSplits data = open_dataset({.name = "digits", .limit = 256});
-  ClassificationTask task{Device::cpu()};
+  LoudTask task{Device::cpu()};
   std::unique_ptr<Module> model;
   std::unique_ptr<Optimizer> optimizer;
   std::unique_ptr<DataLoader> train, validation, test;
@@ -182,6 +198,23 @@ TEST(Trainer, AnInterruptSavesTheWeightsAndStops) {
     EXPECT_EQ(saved[i].first, now[i].first);
     EXPECT_EQ(saved[i].second.values<float>(), now[i].second.values<float>());
   }
+}
+
+TEST(Trainer, StepsThatOverflowF16AreReported) {
+  SmallRun run(1, 1e-3, {.epochs = 2, .dtype = DType::F16});
+  run.task.factor = 1024;
+  run();
+  ASSERT_FALSE(run.recorder.notes.empty());
+  EXPECT_NE(run.recorder.notes[0].find("of 8 steps left out, their gradients overflowed f16"),
+            std::string::npos)
+      << run.recorder.notes[0];
+  EXPECT_LT(run.recorder.epochs[1].train.loss, run.recorder.epochs[0].train.loss);
+
+  // A scale that falls and falls.
+  SmallRun never(1, 1e-3, {.epochs = 9, .dtype = DType::F16});
+  never.task.factor = 1e25;
+  expect_error<NumericError>([&] { never(); }, "no step had finite gradients", "bf16");
+  EXPECT_LT(never.recorder.epochs.size(), 4u);
 }
 
 TEST(Trainer, ALossThatIsNotFiniteEndsTheRunAndNamesTheTensor) {
