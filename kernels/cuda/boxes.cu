@@ -56,7 +56,7 @@ __global__ void overlap_backward_kernel(const T* dy, const T* a, const T* b, std
 }
 
 template <typename F, typename T>
-__global__ void map_kernel(F f, const T* a, const T* b, const T* c, std::int64_t count, T* out) {
+__global__ void box_kernel(F f, const T* a, const T* b, const T* c, std::int64_t count, T* out) {
   for (std::int64_t i = global_thread(); i < count; i += global_threads()) {
     store_box(out, i, f(load_box(a, i), load_box(b, i), load_box(c, i)));
   }
@@ -100,7 +100,7 @@ void box_map(const TensorView& a, const TensorView& b, const TensorView& c, cons
     functors::visit_box_map<float>(map, coding, [&](auto f) {
       // A map that takes fewer boxes does not look at the others.
       const T* first = a.as<const T>();
-      launch("box_map", map_kernel<decltype(f), T>, grid_for(count, kBlock), kBlock, 0, this_stream(), f,
+      launch("box_map", box_kernel<decltype(f), T>, grid_for(count, kBlock), kBlock, 0, this_stream(), f,
              first, b.data ? b.as<const T>() : first, c.data ? c.as<const T>() : first, count, out.as<T>());
     });
   });
