@@ -1,6 +1,7 @@
 #include "dlcuda/kernels/cuda/cudnn_conv2d_graph.h"
 
 #include <bit>
+#include <iterator>
 #include <optional>
 #include <unordered_map>
 
@@ -200,6 +201,16 @@ void bar_engines(fe::graph::Graph& graph, const ConvolutionProblem& problem) {
                                 Note::WINOGRAD_TILE_13x13, Note::FFT});
 }
 
+void* address_of(std::int64_t uid, const ConvolutionPointers& p, std::int64_t x_channels) {
+  void* const in_order[] = {p.x,   p.weight,       p.bias,      p.y,           p.scale,       p.shift,
+                            p.sum, p.squares,      p.mean,      p.inverse_std, p.norm_weight, p.norm_bias,
+                            p.dx,  p.dnorm_weight, p.dnorm_bias};
+  static_assert(std::size(in_order) == kUnused0 - kX);
+  if (uid < kUnused0) return in_order[uid - kX];
+  // Three numbers for each channel of x, one behind the other.
+  return static_cast<float*>(p.unused) + (uid - kUnused0) * x_channels;
+}
+
 }  // namespace
 
 const char* ConvolutionProblem::name() const {
@@ -301,32 +312,8 @@ std::int64_t ConvolutionGraph::workspace_bytes(std::int64_t engine) const {
 
 bool ConvolutionGraph::execute(std::int64_t engine, cudnnHandle_t handle, const ConvolutionPointers& pointers,
                                void* workspace) {
-  // Three numbers for each channel of x, one behind the other.
-  const auto unused = [&](std::int64_t i) {
-    return pointers.unused ? static_cast<float*>(pointers.unused) + i * x_channels_ : nullptr;
-  };
-  const std::unordered_map<std::int64_t, void*> all{
-      {kX, pointers.x},
-      {kWeight, pointers.weight},
-      {kBias, pointers.bias},
-      {kY, pointers.y},
-      {kScale, pointers.scale},
-      {kShift, pointers.shift},
-      {kSum, pointers.sum},
-      {kSquares, pointers.squares},
-      {kMean, pointers.mean},
-      {kInverseStd, pointers.inverse_std},
-      {kNormWeight, pointers.norm_weight},
-      {kNormBias, pointers.norm_bias},
-      {kDX, pointers.dx},
-      {kDNormWeight, pointers.dnorm_weight},
-      {kDNormBias, pointers.dnorm_bias},
-      {kUnused0, unused(0)},
-      {kUnused1, unused(1)},
-      {kUnused2, unused(2)},
-  };
   std::unordered_map<std::int64_t, void*> addresses;
-  for (const std::int64_t uid : uids_) addresses.emplace(uid, all.at(uid));
+  for (const std::int64_t uid : uids_) addresses.emplace(uid, address_of(uid, pointers, x_channels_));
   return good(graph_.execute_plan_at_index(handle, addresses, workspace, engine));
 }
 
