@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <map>
+#include <utility>
 
 #include "dlcuda/core/autograd.h"
 #include "dlcuda/core/capture.h"
@@ -80,6 +81,29 @@ void Optimizer::set_learning_rate(double lr) {
 
 void Optimizer::step() { step(nullptr); }
 void Optimizer::step(LossScale& scale) { step(&scale); }
+
+void Optimizer::step(LossScale& scale, const Tensor& learning_rate) {
+  check_rate(learning_rate);
+  struct Lend {
+    Lend(Tensor& at, const Tensor& other) : place(at), own(std::exchange(at, other)) {}
+    ~Lend() { place = std::move(own); }
+    Tensor& place;
+    Tensor own;
+  };
+  const Lend lend(lr_, learning_rate);
+  step(&scale);
+}
+
+void Optimizer::check_rate(const Tensor& rate) const {
+  DLCUDA_CHECK(rate.defined() && rate.numel() == 1, ShapeError,
+               "optimizer: the learning rate must be one element, got {}",
+               rate.defined() ? to_string(rate.shape()) : "an undefined tensor");
+  DLCUDA_CHECK(rate.dtype() == DType::F32, DTypeError, "optimizer: the learning rate must be f32, got {}",
+               to_string(rate.dtype()));
+  DLCUDA_CHECK(rate.device() == device(), DeviceError,
+               "optimizer: the learning rate is on {}, the parameters are on {}", to_string(rate.device()),
+               to_string(device()));
+}
 
 void Optimizer::step(LossScale* scale) {
   const autograd::NoGrad no_grad;

@@ -36,6 +36,10 @@ class Optimizer {
   /// The same for gradients that scale.backward() has written. Where one of them is not finite, nothing is
   /// updated or counted, and the scale falls. Throws DeviceError for a scale on another device.
   void step(LossScale& scale);
+  /// The same with a learning rate that is read on the device, f32 with one element, as a recording of
+  /// several steps needs it; learning_rate() knows nothing of it. Throws ShapeError, DTypeError or
+  /// DeviceError for another tensor.
+  void step(LossScale& scale, const Tensor& learning_rate);
   /// Takes effect at the next step(), without waiting for the device. Throws ArgumentError for a rate that is
   /// negative or not finite; 0 changes no parameter, but goes on gathering momentum.
   void set_learning_rate(double lr);
@@ -63,6 +67,7 @@ class Optimizer {
   };
 
   void step(LossScale* scale);
+  void check_rate(const Tensor& learning_rate) const;
   /// What to multiply the gradients at hand by; undefined without a scale.
   Tensor settle(LossScale* scale);
   void finish_step();

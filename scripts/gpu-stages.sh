@@ -219,6 +219,8 @@ stage_bench() {
     kernel_flags=(--scales 1 --seconds 0.001 --rounds 1) cost_flags=(--gflop 0.5 --seconds 0.01 --rounds 1)
   fi
   bench_model lenet5-and-eager lenet5 --batch-size 64 --device "$device" --compare-eager --rounds "$rounds" || status=1
+  bench_model lenet5-eight-steps-a-launch lenet5 --batch-size 64 --device "$device" --precision "$precision" --steps-per-launch 8 \
+    --rounds "$rounds" --seconds 0.5 || status=1
   for model in "${models[@]}"; do
     batch=${model#*:} model=${model%:*}
     for mode in train infer; do
@@ -245,8 +247,8 @@ stage_bench() {
   fi
   if [ -x "$build/bin/first_step" ]; then "$root/benchmarks/startup" --build "$build" --device "$device" --runs 5 || status=1; fi
   # The whole comparison takes longer, because PyTorch compiles: scripts/compare MODEL --device cuda.
-  if DLCUDA_BUILD="$build" "$root/scripts/compare" lenet5 --train --device "$device" --configs eager,graph --rounds "$rounds" \
-    --save "$out/compare-lenet5.json"; then
+  if DLCUDA_BUILD="$build" "$root/scripts/compare" lenet5 --train --device "$device" --configs eager,graph --steps-per-launch 8 \
+    --rounds "$rounds" --save "$out/compare-lenet5.json"; then
     note 'compared with PyTorch: LeNet-5, eager and as a graph'
   else
     note 'no comparison with PyTorch; scripts/compare says why in the log'

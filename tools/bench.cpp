@@ -2,6 +2,7 @@
 // do.
 #include <cmath>
 #include <cstdio>
+#include <functional>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -25,7 +26,7 @@ constexpr int kProfiledSteps = 5;
 
 struct Flags : ModelFlags {
   std::string precision = "fp32", device = "auto", format = "auto", threads, seconds = "1", rounds = "7",
-              profile;
+              steps_per_launch = "1", profile;
   bool train = false, infer = false, eager = false, compare_eager = false, separate_norms = false,
        no_peaks = false, json = false, serve = false;
 };
@@ -56,7 +57,7 @@ std::string profile_steps(BenchModel& model, const std::string& path) {
 
 /// A round for each line "round" on standard input, its milliseconds per step as a line of JSON. So that
 /// two programs can be measured in turn while both stay warm.
-void serve(Benchmark& benchmark, const BenchReport& report) {
+void serve(const std::function<double()>& round, const BenchReport& report) {
   const auto answer = [](const std::string& line) {
     std::puts(line.c_str());
     std::fflush(stdout);
@@ -64,7 +65,7 @@ void serve(Benchmark& benchmark, const BenchReport& report) {
   answer(setup_json(report));
   for (std::string line; std::getline(std::cin, line);) {
     DLCUDA_CHECK(line == "round", ArgumentError, "--serve: expected lines that say 'round', got '{}'", line);
-    answer(fmt::format("{{\"ms_per_step\":{}}}", benchmark.round()));
+    answer(fmt::format("{{\"ms_per_step\":{}}}", round()));
   }
 }
 
@@ -77,6 +78,11 @@ void run(const Flags& flags) {
   const MemoryFormat format = parse_format(flags.format, choice.model);
   const auto rounds = int(command_line::parse_count("--rounds", flags.rounds, 1, kMostRounds));
   const double seconds = parse_seconds(flags.seconds);
+  const std::int64_t together =
+      command_line::parse_count("--steps-per-launch", flags.steps_per_launch, 1, kMostStepsPerLaunch);
+  DLCUDA_CHECK(together == 1 || !flags.eager, ArgumentError,
+               "--steps-per-launch: several steps are launched together where they are recorded; leave out "
+               "--eager");
   const std::int64_t batch_size = flags.parsed_batch_size();
   if (!flags.threads.empty()) {
     set_num_threads(int(command_line::parse_count("--threads", flags.threads, 1, kMostThreads)));
@@ -86,7 +92,7 @@ void run(const Flags& flags) {
   kernels::set_allow_tf32(precision == Precision::Tf32);
   if (flags.separate_norms) kernels::set_allow_norm_absorption(false);
 
-  BenchReport report{.config = {choice, batch_size, precision, !flags.infer, device.device, format},
+  BenchReport report{.config = {choice, batch_size, precision, !flags.infer, device.device, format, together},
                      .machine = describe_machine(device),
                      .threads = num_threads(),
                      .rounds = rounds};
@@ -98,25 +104,26 @@ void run(const Flags& flags) {
 
   std::vector<double> milliseconds, eager_milliseconds, speedups;
   Benchmark benchmark(
-      device.device, [&] { flags.eager ? model.eager_step() : model.step(); }, seconds);
-  report.steps_per_round = benchmark.calls_per_round();
+      device.device, [&] { flags.eager ? model.eager_step() : model.launch(); }, seconds);
+  const auto measure = [&] { return benchmark.round() / double(together); };
+  report.steps_per_round = together * benchmark.calls_per_round();
   report.not_recorded = flags.eager ? "--eager" : model.fallback_reason();
   report.recorded = report.not_recorded.empty();
   if (report.recorded) report.launches = model.launches();
-  if (flags.serve) return serve(benchmark, report);
+  if (flags.serve) return serve(measure, report);
 
   if (flags.compare_eager) {
     Benchmark eager(
         device.device, [&] { model.eager_step(); }, seconds);
     for (int round = 0; round < rounds; ++round) {
       eager_milliseconds.push_back(eager.round());
-      milliseconds.push_back(benchmark.round());
+      milliseconds.push_back(measure());
       speedups.push_back(eager_milliseconds.back() / milliseconds.back());
     }
     report.eager_milliseconds = spread_of(eager_milliseconds);
     report.speedup = spread_of(speedups);
   } else {
-    for (int round = 0; round < rounds; ++round) milliseconds.push_back(benchmark.round());
+    for (int round = 0; round < rounds; ++round) milliseconds.push_back(measure());
   }
   report.milliseconds = spread_of(milliseconds);
   const MemoryUse use = memory.stats().total;
@@ -150,6 +157,7 @@ Command add_bench(CLI::App& parent) {
   option("--rounds", flags->rounds, "N", "the median of so many counts (default: 7)");
   app->add_flag("--eager", flags->eager, "run each step as it is, instead of recording and replaying it");
   app->add_flag("--compare-eager", flags->compare_eager, "both in turn, and the ratio");
+  option("--steps-per-launch", flags->steps_per_launch, "N", "steps in one recording (default: 1)");
   app->add_flag("--separate-norms", flags->separate_norms,
                 "batch norms never become parts of convolutions, as they do in fp16 on CUDA");
   app->add_flag("--no-peaks", flags->no_peaks, "do not measure what the machine can do at most");

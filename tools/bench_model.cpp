@@ -71,25 +71,35 @@ BenchModel::BenchModel(const BenchConfig& config)
       loss_scale_(LossScale::for_dtype(model_dtype(config.precision), config.device)),
       dropout_(kernels::dropout_generator(config.device)),
       inputs_(to_tensors(resident_batch(config))),
-      recorded_(config.device, [this](const std::vector<Tensor>& inputs) { return compute(inputs); }) {
-  if (!config.train) {
-    inputs_.resize(1);
-    return;
+      recorded_(config.device,
+                [this](const std::vector<Tensor>& inputs) { return compute_several(inputs); }) {
+  if (!config.train) inputs_.resize(1);
+  for (std::int64_t step = 0; step < config.steps_per_launch; ++step) {
+    launch_inputs_.insert(launch_inputs_.end(), inputs_.begin(), inputs_.end());
   }
+  if (!config.train) return;
   task_ = make_training_task(config.choice.model.prediction, config.choice.classes, config.device);
   optimizer_ = make_optimizer("adam", model_->parameters(), 1e-3);
 }
 
-std::vector<Tensor> BenchModel::compute(const std::vector<Tensor>& inputs) {
+std::vector<Tensor> BenchModel::compute(std::span<const Tensor> inputs) {
   if (!task_) {
     const autograd::NoGrad no_grad;
     return {(*model_)(inputs[0])};
   }
-  const Tensor loss = task_->loss(*model_, to_batch(inputs));
+  const Tensor loss = task_->loss(*model_, to_batch({inputs.begin(), inputs.end()}));
   loss_scale_.backward(loss);
   optimizer_->step(loss_scale_);
   dropout_.end_step();
   return {loss};
+}
+
+std::vector<Tensor> BenchModel::compute_several(std::span<const Tensor> inputs) {
+  std::vector<Tensor> result;
+  for (; !inputs.empty(); inputs = inputs.subspan(inputs_.size())) {
+    result = compute(inputs.first(inputs_.size()));
+  }
+  return result;
 }
 
 BenchWork work_of(const BenchConfig& config) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "dlcuda/core/captured_step.h"
@@ -24,6 +25,7 @@ struct BenchConfig {
   bool train;
   Device device;
   MemoryFormat format;
+  std::int64_t steps_per_launch = 1;
 };
 
 /// Training is what the trainer does with a batch: loss, metrics, backward pass, Adam (learning rate 1e-3).
@@ -34,24 +36,27 @@ class BenchModel {
   BenchModel(const BenchModel&) = delete;
   BenchModel& operator=(const BenchModel&) = delete;
 
-  /// Recorded and replayed where that is possible.
-  void step() { recorded_(inputs_); }
+  /// config.steps_per_launch steps, recorded together and replayed where that is possible. Each has its copy
+  /// of the data in the recording.
+  void launch() { recorded_(launch_inputs_); }
   void eager_step() { compute(inputs_); }
   /// After the first step.
   std::string fallback_reason() const { return recorded_.fallback_reason(); }
+  /// Of all steps that were recorded together.
   std::size_t launches() const { return recorded_.launches(); }
 
   std::string optimizer() const { return optimizer_ ? optimizer_->describe() : ""; }
 
  private:
-  std::vector<Tensor> compute(const std::vector<Tensor>& inputs);
+  std::vector<Tensor> compute(std::span<const Tensor> inputs);
+  std::vector<Tensor> compute_several(std::span<const Tensor> inputs);
 
   std::unique_ptr<Module> model_;
   std::unique_ptr<Task> task_;
   std::unique_ptr<Optimizer> optimizer_;  // of training alone
   LossScale loss_scale_;
   kernels::Generator& dropout_;
-  std::vector<Tensor> inputs_;
+  std::vector<Tensor> inputs_, launch_inputs_;
   CapturedStep recorded_;
 };
 

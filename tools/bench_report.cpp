@@ -31,7 +31,10 @@ ordered_json setup(const BenchReport& report) {
   json["threads"] = report.threads;
   if (!report.optimizer.empty()) json["optimizer"] = report.optimizer;
   json["recorded"] = report.recorded;
-  if (report.recorded) json["launches"] = report.launches;
+  if (report.recorded) {
+    json["launches"] = report.launches;
+    json["steps_per_launch"] = config.steps_per_launch;
+  }
   if (!report.not_recorded.empty()) json["not_recorded"] = report.not_recorded;
   json["parameters"] = report.work.parameters;
   json["flops_per_step"] = report.work.flops;
@@ -56,6 +59,13 @@ double images_per_second(const BenchReport& report) {
 std::string to_text(const Spread& spread) {
   return fmt::format("{:.4g} (least {:.4g}, quartiles {:.4g} to {:.4g})", spread.median, spread.least,
                      spread.lower_quartile, spread.upper_quartile);
+}
+
+std::string recording(const BenchReport& report) {
+  if (!report.recorded) return fmt::format("as they are ({})", report.not_recorded);
+  const std::int64_t steps = report.config.steps_per_launch;
+  return steps == 1 ? fmt::format("recorded, {} launches", report.launches)
+                    : fmt::format("recorded, {} together, {} launches", steps, report.launches);
 }
 
 }  // namespace
@@ -92,8 +102,7 @@ std::string to_text(const BenchReport& report) {
   std::vector<std::vector<std::string>> rows;
   const auto row = [&](const char* name, std::string value) { rows.push_back({name, std::move(value)}); };
   for (const auto& [name, value] : report.machine) rows.push_back({name, value});
-  row("steps", report.recorded ? fmt::format("recorded, {} launches", report.launches)
-                               : fmt::format("as they are ({})", report.not_recorded));
+  row("steps", recording(report));
   if (!report.optimizer.empty()) row("optimizer", report.optimizer);
   row("rounds", fmt::format("{} of {} steps", report.rounds, report.steps_per_round));
   row("ms per step", to_text(report.milliseconds));

@@ -20,7 +20,7 @@ struct BenchReport {
   std::string optimizer = {};     ///< of training
   bool recorded = false;          ///< whether steps were replayed
   std::string not_recorded = {};  ///< why not; "--eager"
-  std::size_t launches = 0;       ///< of a recorded step
+  std::size_t launches = 0;       ///< of one recording
   int rounds = 0;
   std::int64_t steps_per_round = 0;
   Spread milliseconds = {};                       ///< of a step, over the rounds

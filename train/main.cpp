@@ -139,6 +139,7 @@ int train(Run& run, const TrainOptions& options) {
   config.test_best = !run.data.validation_is_test;
   if (run.profile) run.profile->restart();
   config.capture = !options.eager && run.profile == nullptr;  // what is replayed has no parts to be timed
+  config.steps_per_launch = options.steps_per_launch;
   std::optional<MemoryTimelineRecorder> timeline;
   if (!options.memory_timeline.empty()) {
     timeline.emplace(device,

@@ -22,6 +22,9 @@ DType model_dtype(Precision precision);
 /// Throws ArgumentError for an unknown name.
 Precision parse_precision(const std::string& name);
 
+/// Each has its kernels in the recording.
+inline constexpr std::int64_t kMostStepsPerLaunch = 1024;
+
 struct TrainOptions {
   std::string data = "digits";     ///< name of a dataset
   std::string data_dir = {};       ///< folder of its files; empty: the dataset needs none, or knows its own
@@ -33,15 +36,16 @@ struct TrainOptions {
   bool require_gpu = false;        ///< fail without a CUDA device
   Precision precision = Precision::Fp32;
   std::uint64_t seed = 0;
-  std::int64_t threads = 0;          ///< of the CPU backend; 0: one for each core this process may use
-  std::int64_t workers = 1;          ///< threads that prepare batches; 0: the training thread does
-  std::int64_t limit = 0;            ///< images of each split at most; 0: all
-  std::string out = {};              ///< run folder; empty: the next free runs/<model>-<n>
-  std::string profile = {};          ///< file for a profile of some steps, which run eagerly; empty: none
-  bool eager = false;                ///< steps run as they are instead of being recorded and replayed
-  bool auto_batch = false;           ///< halve the batch where memory runs out in the first epoch
-  std::string memory_timeline = {};  ///< file for a picture of the second step's memory; empty: none
-  bool json = false;                 ///< JSON lines on standard output, everything else on standard error
+  std::int64_t threads = 0;           ///< of the CPU backend; 0: one for each core this process may use
+  std::int64_t workers = 1;           ///< threads that prepare batches; 0: the training thread does
+  std::int64_t limit = 0;             ///< images of each split at most; 0: all
+  std::string out = {};               ///< run folder; empty: the next free runs/<model>-<n>
+  std::string profile = {};           ///< file for a profile of some steps, which run eagerly; empty: none
+  bool eager = false;                 ///< steps run as they are instead of being recorded and replayed
+  std::int64_t steps_per_launch = 1;  ///< in one recording; >= 1
+  bool auto_batch = false;            ///< halve the batch where memory runs out in the first epoch
+  std::string memory_timeline = {};   ///< file for a picture of the second step's memory; empty: none
+  bool json = false;                  ///< JSON lines on standard output, everything else on standard error
 };
 
 /// What the command line of one binary is about.

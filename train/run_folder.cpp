@@ -179,6 +179,7 @@ std::string to_toml(const std::string& model, const TrainOptions& options) {
   put("limit", fmt::to_string(options.limit));
   put("out", quoted(options.out));
   put("eager", options.eager ? "true" : "false");
+  put("steps-per-launch", fmt::to_string(options.steps_per_launch));
   put("auto-batch", options.auto_batch ? "true" : "false");
   put("json", options.json ? "true" : "false");
   return text;

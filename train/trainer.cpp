@@ -1,6 +1,7 @@
 #include "dlcuda/train/trainer.h"
 
 #include <cmath>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -45,9 +46,14 @@ Trainer::Trainer(const TrainerParts& parts, TrainerConfig config)
       config_(std::move(config)),
       base_lr_(parts.optimizer.learning_rate()),
       loss_scale_(LossScale::for_dtype(config_.dtype, parts.device)),
-      captured_step_(parts.device, [this](const std::vector<Tensor>& inputs) {
-        return std::vector{step(to_batch(inputs))};
-      }) {}
+      captured_step_(
+          parts.device,
+          [this](const std::vector<Tensor>& inputs) { return std::vector{step(to_batch(inputs))}; }),
+      captured_steps_(parts.device,
+                      [this](const std::vector<Tensor>& inputs) { return several_steps(inputs); }) {
+  DLCUDA_CHECK(config_.steps_per_launch >= 1, ArgumentError,
+               "trainer: steps per launch must be at least 1, got {}", config_.steps_per_launch);
+}
 
 int Trainer::run() {
   for (std::int64_t number = 1; number <= config_.epochs; ++number) {
@@ -74,25 +80,31 @@ int Trainer::run() {
 bool Trainer::train_epoch(EpochReport& epoch) {
   parts_.model.train();
   parts_.task.reset();
+  waiting_.clear();
   parts_.train.start_epoch(std::uint64_t(epoch.epoch));
   const auto start = Clock::now();
   auto reported = start;
   for (std::int64_t step = 1; const Batch* batch = next_batch(); ++step) {
-    update(*batch);
-    end_profiled_step();
+    if (launches_several()) {
+      update_with_those_before(*batch);
+    } else {
+      update(*batch);
+      end_profiled_step();
+    }
     if (interrupt_.signal() != 0) return false;
-    if (Clock::now() - reported < config_.progress_interval) continue;
+    if (!waiting_.empty() || Clock::now() - reported < config_.progress_interval) continue;
     const Figures figures = parts_.task.figures();
     require_finite(figures, step);
     report_progress(epoch, step, figures.loss, seconds_since(start));
     reported = Clock::now();
   }
+  update_with_those_waiting();
   epoch.train = parts_.task.figures();  // waits for the device, so the time is that of finished work
   epoch.seconds = seconds_since(start);
   require_finite(epoch.train, parts_.train.batches());
   report_steps_left_out(epoch.epoch);
   epoch.images_per_second = double(epoch.train.count) / epoch.seconds;
-  epoch.lr = parts_.optimizer.learning_rate();
+  epoch.lr = learning_rate(steps_done_ - 1);
   seconds_trained_ += epoch.seconds;
   images_trained_ += epoch.train.count;
   return true;
@@ -110,30 +122,84 @@ const Batch* Trainer::next_batch() {
   return parts_.train.next();
 }
 
+double Trainer::learning_rate(std::int64_t step) const {
+  const std::int64_t all_steps = config_.epochs * parts_.train.batches();
+  return base_lr_ * config_.schedule.factor(double(step) / double(all_steps));
+}
+
+bool Trainer::launches_several() const {
+  const bool drawing = config_.memory_timeline != nullptr && steps_done_ < 2;
+  return config_.steps_per_launch > 1 && config_.capture && !drawing;
+}
+
 // Nothing in here waits for the device. What differs from step to step is set outside the step, which may be
 // a recording.
 void Trainer::update(const Batch& batch) {
   const ProfileRange range([&] { return ProfileRange::Name{fmt::format("step {}", steps_done_ + 1), ""}; });
-  const std::int64_t all_steps = config_.epochs * parts_.train.batches();
-  parts_.optimizer.set_learning_rate(base_lr_ *
-                                     config_.schedule.factor(double(steps_done_) / double(all_steps)));
+  parts_.optimizer.set_learning_rate(learning_rate(steps_done_));
   if (config_.memory_timeline != nullptr && steps_done_ < 2) {
     if (steps_done_ == 1) config_.memory_timeline->begin();
     step(batch);
     if (steps_done_ == 1) config_.memory_timeline->finish();
   } else if (config_.capture) {
     captured_step_(to_tensors(batch));
-    if (!captured_step_.fallback_reason().empty() && !std::exchange(fell_back_, true)) {
-      const std::string note = fmt::format("steps are not recorded: {}", captured_step_.fallback_reason());
-      for (TrainObserver* observer : parts_.observers) observer->on_note(note);
-    }
+    note_fallback(captured_step_);
   } else {
     step(batch);
   }
   ++steps_done_;
 }
 
-Tensor Trainer::step(const Batch& batch) {
+void Trainer::update_with_those_before(const Batch& batch) {
+  // The loader writes the next batch where this one lies, unless it was uploaded.
+  const auto keep = [](const Tensor& tensor) { return tensor.device().is_cpu() ? tensor.clone() : tensor; };
+  waiting_.push_back(batch.map(keep));
+  if (std::ssize(waiting_) < config_.steps_per_launch) return;
+  if (batch.size() != waiting_.front().size()) return update_with_those_waiting();
+  const ProfileRange range([&] {
+    return ProfileRange::Name{fmt::format("steps from {}", steps_done_ + 1), ""};
+  });
+  std::vector<float> rates;
+  for (std::int64_t i = 0; i < config_.steps_per_launch; ++i) {
+    rates.push_back(static_cast<float>(learning_rate(steps_done_ + i)));
+  }
+  if (rates != rates_there_) {
+    rates_ = Tensor::from_values(rates, {config_.steps_per_launch}, parts_.device);
+    rates_there_ = std::move(rates);
+  }
+  std::vector<Tensor> inputs{rates_};
+  for (const Batch& one : waiting_) {
+    const std::vector<Tensor> tensors = to_tensors(one);
+    inputs.insert(inputs.end(), tensors.begin(), tensors.end());
+  }
+  captured_steps_(inputs);
+  note_fallback(captured_steps_);
+  steps_done_ += std::ssize(waiting_);
+  waiting_.clear();
+}
+
+void Trainer::update_with_those_waiting() {
+  for (const Batch& batch : std::exchange(waiting_, {})) update(batch);
+}
+
+std::vector<Tensor> Trainer::several_steps(const std::vector<Tensor>& inputs) {
+  const Tensor& rates = inputs.front();
+  const std::int64_t steps = rates.numel(), tensors = (std::ssize(inputs) - 1) / steps;
+  Tensor loss;
+  for (std::int64_t i = 0; i < steps; ++i) {
+    const auto first = inputs.begin() + 1 + i * tensors;
+    loss = step(to_batch({first, first + tensors}), rates.slice(i, i + 1));
+  }
+  return {loss};
+}
+
+void Trainer::note_fallback(const CapturedStep& captured) {
+  if (captured.fallback_reason().empty() || std::exchange(fell_back_, true)) return;
+  const std::string note = fmt::format("steps are not recorded: {}", captured.fallback_reason());
+  for (TrainObserver* observer : parts_.observers) observer->on_note(note);
+}
+
+Tensor Trainer::step(const Batch& batch, const Tensor& rate) {
   const auto phase = [this](const char* name) {
     if (config_.memory_timeline != nullptr) config_.memory_timeline->phase(name);
   };
@@ -142,7 +208,11 @@ Tensor Trainer::step(const Batch& batch) {
   phase("backward");
   loss_scale_.backward(loss);
   phase("update");
-  parts_.optimizer.step(loss_scale_);
+  if (rate.defined()) {
+    parts_.optimizer.step(loss_scale_, rate);
+  } else {
+    parts_.optimizer.step(loss_scale_);
+  }
   parts_.dropout.end_step();
   return loss;
 }
@@ -206,7 +276,7 @@ void Trainer::require_finite(const Figures& figures, std::int64_t step) {
       "training diverged: the loss became {} {} (step {} of the epoch), at a learning rate of {:g}; {}. Try "
       "a "
       "lower --lr",
-      std::isnan(figures.loss) ? "NaN" : "infinite", when, step, parts_.optimizer.learning_rate(),
+      std::isnan(figures.loss) ? "NaN" : "infinite", when, step, learning_rate(steps_done_ - 1),
       bad ? fmt::format("the first parameter that is not finite is {}", *bad) : "all parameters are finite");
 }
 

@@ -34,6 +34,10 @@ struct TrainerConfig {
   std::chrono::milliseconds progress_interval{1000};
   /// Whether steps are recorded and replayed (CapturedStep) where that is possible.
   bool capture = true;
+  /// Steps that one recording holds, where steps are recorded: the host is needed once for all of them, which
+  /// small models gain from. Batches wait until there are so many, those of an epoch's end run one by one. 1:
+  /// none waits. Throws ArgumentError in the trainer's constructor for less.
+  std::int64_t steps_per_launch = 1;
   /// Whether the final test uses the weights of the epoch with the lowest validation loss, or the last ones.
   /// Not for a validation split that is the test split: the test would have chosen its own weights.
   bool test_best = true;
@@ -76,8 +80,16 @@ class Trainer {
   bool train_epoch(EpochReport& report);
   const Batch* next_batch();
   void end_profiled_step();
+  double learning_rate(std::int64_t step) const;
+  /// Whether steps wait for others, to be launched together.
+  bool launches_several() const;
   void update(const Batch& batch);
-  Tensor step(const Batch& batch);
+  void update_with_those_before(const Batch& batch);
+  void update_with_those_waiting();
+  /// rate: of the optimiser, on the device; undefined: what it was set to.
+  Tensor step(const Batch& batch, const Tensor& rate = {});
+  std::vector<Tensor> several_steps(const std::vector<Tensor>& inputs);
+  void note_fallback(const CapturedStep& captured);
   Figures evaluate(DataLoader& loader);
   void final_test();
   void require_finite(const Figures& figures, std::int64_t step);
@@ -91,6 +103,10 @@ class Trainer {
   LossScale loss_scale_;
   std::int64_t steps_left_out_ = 0;  // in finished epochs, because a gradient was not finite
   CapturedStep captured_step_;
+  CapturedStep captured_steps_;  // several: of their learning rates, then of their batches' tensors
+  std::vector<Batch> waiting_;   // for others, to be launched together
+  Tensor rates_;                 // of the last launch of several, as a vector and on the device
+  std::vector<float> rates_there_;
   bool fell_back_ = false;
   InterruptGuard interrupt_;
   std::int64_t steps_done_ = 0;    // of all epochs

@@ -105,8 +105,8 @@ Phases start_once(const tool::BenchConfig& config) {
   step = std::make_unique<tool::BenchModel>(config);
   timed("first step", [&] { step->eager_step(); });
   timed("step as it is", [&] { step->eager_step(); });
-  if (config.device.is_cuda()) step->step();
-  timed("recording", [&] { step->step(); });
+  if (config.device.is_cuda()) step->launch();
+  timed("recording", [&] { step->launch(); });
   timed("end", [&] { step.reset(), model.reset(); });
   return phases;
 }
@@ -146,7 +146,7 @@ StepCost measure_step(const Point& point, const Conditions& conditions, bool tra
   const std::size_t before = memory.stats().total.active.current;
   tool::BenchModel model(config);
   Benchmark benchmark(
-      conditions.device, [&] { model.step(); }, conditions.seconds);
+      conditions.device, [&] { model.launch(); }, conditions.seconds);
   std::vector<double> rounds;
   for (int round = 0; round < conditions.rounds; ++round) rounds.push_back(benchmark.round());
   cost.milliseconds = spread_of(rounds);

@@ -53,6 +53,8 @@ def compare(options, model, mode):
     sides = []
     try:
         more = ["--input", "x".join(map(str, options.input))] if options.input else []
+        if options.steps_per_launch:
+            more += ["--steps-per-launch", str(options.steps_per_launch)]
         ours = Side("dlcuda bench", [options.dlcuda, "bench"] + flags + more, environment)
         sides.append(ours)
         # PyTorch gets the pictures, classes and device that the library has taken.
@@ -76,7 +78,8 @@ def compare(options, model, mode):
               "device": ours.setup["device"], "threads": options.threads, "rounds": options.rounds,
               "images_per_second": round(per_second["dlcuda"], 2), "peer_images_per_second": round(per_second["pytorch"], 2),
               "ratio": {name: round(value, 3) for name, value in spread_of([b / a for a, b in zip(mine, other)]).items()},
-              "format": ours.setup["format"], "recorded": ours.setup["recorded"], "configuration": theirs.setup["configuration"],
+              "format": ours.setup["format"], "recorded": ours.setup["recorded"], "steps_per_launch": ours.setup.get("steps_per_launch", 1),
+              "configuration": theirs.setup["configuration"],
               "load_before": load, "load_after": os.getloadavg()[0], "ms_per_step": spread_of(mine), "peer_ms_per_step": spread_of(other),
               "tried": theirs.setup["tried"], "failed": theirs.setup["failed"], "machine": ours.setup["machine"],
               "peer_machine": theirs.setup["machine"]}
@@ -106,6 +109,7 @@ def main():
     parser.add_argument("--input", type=parse_input)
     parser.add_argument("--threads", type=positive(int), default=len(os.sched_getaffinity(0)))
     parser.add_argument("--configs", type=parse_executions)
+    parser.add_argument("--steps-per-launch", type=positive(int))
     parser.add_argument("--seconds", type=positive(float), default=1.0)
     parser.add_argument("--rounds", type=positive(int), default=7)
     parser.add_argument("--json", action="store_true")

@@ -119,6 +119,25 @@ TEST(Optimizer, LearningRateOfTheNextStep) {
   EXPECT_THAT(message_of<ArgumentError>([&] { sgd.set_learning_rate(NAN); }), HasSubstr("nan"));
 }
 
+TEST(Optimizer, LearningRateFromTheDeviceForOneStep) {
+  const Tensor a = parameter({1});
+  Sgd sgd({{"a", a}}, 0.5);
+  LossScale none;
+  const Tensor rates = Tensor::from_values<float>({0.125f, 0.25f}, {2});
+  const auto value_after = [&](const auto& step) {
+    sum(a).backward();
+    step();
+    return a.item<float>();
+  };
+  EXPECT_EQ(value_after([&] { sgd.step(none, rates.slice(1, 2)); }), 0.75f);
+  EXPECT_EQ(value_after([&] { sgd.step(); }), 0.25f);
+  const auto message = [&](const Tensor& rate) { return message_of<Error>([&] { sgd.step(none, rate); }); };
+  EXPECT_THAT(message(rates), HasSubstr("one element, got [2]"));
+  EXPECT_THAT(message({}), HasSubstr("undefined"));
+  EXPECT_THAT(message(Tensor::scalar(0.5)), HasSubstr("must be f32, got f64"));
+  EXPECT_EQ(value_after([&] { sgd.step(); }), -0.25f) << "a refused rate is not kept";
+}
+
 TEST(Optimizer, AGradientInAnotherFormatIsConverted) {
   Tensor weight = Tensor::from_values<float>({1, 2, 3, 4, 5, 6, 7, 8}, {1, 2, 2, 2});
   weight.set_requires_grad();

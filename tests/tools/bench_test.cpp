@@ -79,6 +79,15 @@ TEST(ToolBench, TakesShapesFormatsPrecisionsAndThreads) {
   EXPECT_EQ(report_of({"lenet5"})["format"], "contiguous");
 }
 
+TEST(ToolBench, SeveralStepsInOneRecording) {
+  const json one = report_of({"lenet5"}), three = report_of({"lenet5", "--steps-per-launch", "3"});
+  EXPECT_EQ(one["steps_per_launch"], 1);
+  EXPECT_EQ(three["steps_per_launch"], 3);
+  EXPECT_EQ(three["launches"], 3 * one["launches"].get<int>());
+  EXPECT_EQ(three["steps_per_round"].get<int>() % 3, 0);
+  EXPECT_GT(report_of({"lenet5", "--infer", "--steps-per-launch", "2"})["launches"], 0);
+}
+
 TEST(ToolBench, EagerStepsAndBothInTurn) {
   const json eager = report_of({"lenet5", "--eager"});
   EXPECT_FALSE(eager["recorded"]);
@@ -129,6 +138,9 @@ TEST(ToolBench, RefusesWhatItCannotMeasure) {
   expect_refusal(2, {"bench", "lenet5", "--threads", "0"}, {"--threads"});
   expect_refusal(2, {"bench", "lenet5", "--format", "contiguos"}, {"--format", "did you mean 'contiguous'"});
   expect_refusal(2, {"bench", "lenet5", "--train", "--infer"}, {"--train", "--infer"});
+  expect_refusal(2, {"bench", "lenet5", "--steps-per-launch", "0"}, {"--steps-per-launch", "'0'"});
+  expect_refusal(2, {"bench", "lenet5", "--eager", "--steps-per-launch", "2"},
+                 {"--steps-per-launch", "--eager"});
   expect_refusal(2, {"bench", "lenet5", "--eager", "--compare-eager"}, {"--eager", "--compare-eager"});
   expect_refusal(2, {"bench", "lenet5", "--input", "3x32x32x1"}, {"--input"});
   expect_refusal(5, {"bench", "lenet5", "--device", "cuda:99"}, {"cuda"});

@@ -54,6 +54,21 @@ class Training {
   CapturedStep::Function function() {
     return [this](const std::vector<Tensor>& batch) { return step(batch); };
   }
+  /// Of inputs {rates, images, labels, images, labels, ...}: a step for each.
+  CapturedStep::Function several() {
+    return [this](const std::vector<Tensor>& inputs) {
+      std::vector<Tensor> losses;
+      LossScale none;
+      for (std::size_t i = 1; i < inputs.size(); i += 2) {
+        const auto step = static_cast<std::int64_t>(losses.size());
+        losses.push_back(functional::cross_entropy((*model_)(inputs[i]), inputs[i + 1]));
+        losses.back().backward();
+        optimizer_->step(none, inputs[0].slice(step, step + 1));
+        kernels::dropout_generator(device_).advance_step();
+      }
+      return losses;
+    };
+  }
   Optimizer& optimizer() { return *optimizer_; }
   Module& model() { return *model_; }
 
@@ -131,6 +146,42 @@ TEST_P(CapturedTraining, HasTheBitsOfEagerTraining) {
     EXPECT_EQ(step_of.counts().recorded, 2);
     EXPECT_EQ(step_of.counts().replayed, device.is_cuda() ? 3 : 5);
     EXPECT_GT(step_of.launches(), 5u);
+  }
+}
+
+TEST_P(CapturedTraining, SeveralStepsInOneRecordingHaveTheBitsOfSingleOnes) {
+  constexpr std::int64_t kTogether = 3, kLaunches = 4;
+  for (const Device device : test_devices()) {
+    SCOPED_TRACE(to_string(device));
+    Training eager(GetParam().make(), device), captured(GetParam().make(), device);
+    CapturedStep steps(device, captured.several());
+    kernels::dropout_generator(device).reseed(3);
+    std::vector<float> losses, captured_losses;
+    std::vector<std::vector<Tensor>> launches;
+    for (int launch = 0; launch < kLaunches; ++launch) {
+      std::vector<float> rates;
+      launches.push_back({Tensor()});
+      for (int i = 0; i < kTogether; ++i) {
+        const int step = launch * kTogether + i;
+        rates.push_back(1e-3f / float(1 + step));
+        const Batch batch = make_batch(shape(4), std::uint32_t(step), device);
+        launches.back().push_back(batch.images);
+        launches.back().push_back(batch.labels);
+        eager.optimizer().set_learning_rate(double(rates.back()));
+        losses.push_back(eager.step({batch.images, batch.labels})[0].item<float>());
+      }
+      launches.back()[0] = Tensor::from_values(rates, {kTogether}, device);
+    }
+    kernels::dropout_generator(device).reseed(3);
+    for (const std::vector<Tensor>& launch : launches) {
+      for (const Tensor& loss : steps(launch)) captured_losses.push_back(loss.item<float>());
+    }
+    EXPECT_EQ(captured_losses, losses);
+    EXPECT_EQ(steps.fallback_reason(), "");
+    EXPECT_EQ(captured.state(), eager.state());
+    EXPECT_EQ(steps.counts().recorded, 1);
+    EXPECT_EQ(steps.counts().replayed, kLaunches - (device.is_cuda() ? 2 : 1));
+    EXPECT_EQ(captured.optimizer().learning_rate(), 1e-3) << "what the host set";
   }
 }
 

@@ -63,12 +63,11 @@ TEST(Options, EveryFlagIsRead) {
                                       "256",
                                       "--out",
                                       "here",
-                                      "--eager",
+                                      "--steps-per-launch",
+                                      "8",
                                       "--auto-batch",
                                       "--memory-timeline",
                                       "m.svg",
-                                      "--profile",
-                                      "trace.json",
                                       "--json"})
                                    .options;
   EXPECT_EQ(options.data, "mnist");
@@ -85,11 +84,12 @@ TEST(Options, EveryFlagIsRead) {
   EXPECT_EQ(options.workers, 0);
   EXPECT_EQ(options.limit, 256);
   EXPECT_EQ(options.out, "here");
-  EXPECT_TRUE(options.eager);
+  EXPECT_EQ(options.steps_per_launch, 8);
   EXPECT_TRUE(options.auto_batch);
   EXPECT_EQ(options.memory_timeline, "m.svg");
-  EXPECT_EQ(options.profile, "trace.json");
   EXPECT_TRUE(options.json);
+  EXPECT_TRUE(parse({"--eager"}).options.eager);
+  EXPECT_EQ(parse({"--profile", "trace.json"}).options.profile, "trace.json");
 }
 
 TEST(Options, HelpShowsEveryFlagWithTheModelsDefaults) {
@@ -112,6 +112,7 @@ TEST(Options, HelpShowsEveryFlagWithTheModelsDefaults) {
                            "--limit",
                            "--out",
                            "--eager",
+                           "--steps-per-launch",
                            "--auto-batch",
                            "--json",
                            "--help",
@@ -126,6 +127,12 @@ TEST(Options, HelpShowsEveryFlagWithTheModelsDefaults) {
 }
 
 TEST(Options, VersionNamesTheProgram) { EXPECT_EQ(parse({"--version"}).text, "train_test 1.2.3\n"); }
+
+TEST(Options, StepsAreLaunchedTogetherOnlyWhereTheyAreRecorded) {
+  expect_refused({"--steps-per-launch", "2", "--eager"}, "leave out --eager");
+  expect_refused({"--steps-per-launch", "2", "--profile", "trace.json"}, "leave out --profile");
+  expect_refused({"--steps-per-launch", "0"}, "--steps-per-launch", "'0'");
+}
 
 TEST(Options, MistypedFlagIsRefusedWithTheNearest) {
   expect_refused({"--epoch", "3"}, "unknown flag '--epoch'", "--epochs");

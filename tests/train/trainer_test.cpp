@@ -63,19 +63,22 @@ class LoudTask : public ClassificationTask {
 
 // A whole run on 256 digits.
 struct SmallRun {
-  explicit SmallRun(std::uint64_t seed = 1, double lr = 3e-3, TrainerConfig given = {.epochs = 3})
-      : folder(RunFolder::create("test", temp / "run")), config(std::move(given)) {
+  explicit SmallRun(std::uint64_t seed = 1, double lr = 3e-3, TrainerConfig given = {.epochs = 3},
+                    std::int64_t images = 256)
+      : folder(RunFolder::create("test", temp / "run")),
+        config(std::move(given)),
+        data(open_dataset({.name = "digits", .limit = images})) {
     kernels::manual_seed(seed);
     model = std::make_unique<SmallNet>();
     model->to(config.dtype);
     optimizer = make_optimizer("adam", model->parameters(), lr);
-    const ImagePipeline images(data.train->image_shape(), {}, data.normalization);
+    const ImagePipeline pipeline(data.train->image_shape(), {}, data.normalization);
     train = std::make_unique<DataLoader>(
-        data.train, images,
+        data.train, pipeline,
         LoaderOptions{.batch_size = 32, .shuffle = true, .seed = seed, .dtype = config.dtype});
     const LoaderOptions in_order{.batch_size = 100, .dtype = config.dtype};
-    validation = std::make_unique<DataLoader>(data.validation, images, in_order);
-    test = std::make_unique<DataLoader>(data.test, images, in_order);
+    validation = std::make_unique<DataLoader>(data.validation, pipeline, in_order);
+    test = std::make_unique<DataLoader>(data.test, pipeline, in_order);
   }
   int operator()() {
     return Trainer({Device::cpu(),
@@ -99,7 +102,7 @@ struct SmallRun {
   TempFolder temp;
   RunFolder folder;
   TrainerConfig config;
-  DatasetSplits data = open_dataset({.name = "digits", .limit = 256});
+  DatasetSplits data;
   LoudTask task{Device::cpu()};
   std::unique_ptr<Module> model;
   std::unique_ptr<Optimizer> optimizer;
@@ -137,6 +140,34 @@ TEST(Trainer, OneSeedOneFileAnotherSeedAnother) {
   // Not EXPECT_EQ, which would print all the bytes.
   EXPECT_TRUE(first == weights(1));
   EXPECT_TRUE(first != weights(2));
+}
+
+// 8 batches an epoch, or 7 and a smaller one; groups that end with the epoch, before it and at the smaller
+// batch. The learning rate is another one in each step.
+TEST(Trainer, StepsThatAreLaunchedTogetherGiveTheSameWeights) {
+  for (const std::int64_t images : {256, 250}) {
+    const auto run_with = [&](std::int64_t together) {
+      SmallRun run(1, 3e-3,
+                   {.epochs = 3,
+                    .schedule = cosine_schedule(),
+                    .progress_interval = std::chrono::milliseconds(0),
+                    .steps_per_launch = together},
+                   images);
+      run();
+      EXPECT_EQ(run.recorder.notes, std::vector<std::string>());
+      EXPECT_EQ(run.recorder.epochs.back().train.count, images);
+      EXPECT_EQ(run.recorder.progress.size(), std::size_t(3 * (8 / together)));
+      return std::tuple(run.bytes(run.folder.last_weights()), run.recorder.epochs.back().train.loss,
+                        run.recorder.epochs.back().lr);
+    };
+    const auto single = run_with(1);
+    for (const std::int64_t together : {3, 4}) {
+      const auto several = run_with(together);
+      EXPECT_TRUE(several == single) << images << " images, " << together << " steps together";
+    }
+  }
+  expect_error<ArgumentError>([] { SmallRun(1, 1e-3, {.steps_per_launch = 0})(); },
+                              "steps per launch must be at least 1, got 0");
 }
 
 TEST(Trainer, TheFinalTestUsesTheBestWeights) {
