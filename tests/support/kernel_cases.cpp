@@ -52,10 +52,6 @@ const char* const kPartOfSector =
     "it";
 const char* const kPartialSums = "partial sums are written and read again; their share falls with the pixels";
 
-void overlaps(bool applies, double most, KernelCase& one) {
-  if (applies) one.allow(most, kOverlap);
-}
-
 class Cases {
  public:
   Cases(Device device, std::int64_t scale)
@@ -191,22 +187,17 @@ void Cases::pooling(DType dtype) {
         std::pair("2x2, stride 2", Pool2dParams{}),
         std::pair("3x3, stride 2", Pool2dParams{.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}})};
     for (const auto& [name, params] : kinds) {
-      const bool overlap = params.kernel[0] > 2 && format == kLast;
       const std::string detail = fmt::format("{} {}", name, of);
       const Tensor y = zeros(half_, dtype, device_, format);
       const Tensor indices = max_pool2d_forward(x, params).indices;
-      overlaps(overlap, 1.15, add("max_pool2d_forward", detail, one + bytes({y, indices}), [=, p = params] {
-                 return max_pool2d_forward(x, p);
-               }));
-      overlaps(overlap, 1.45, add("max_pool2d_backward", detail, one + bytes({y, indices}), [=, p = params] {
-                 return max_pool2d_backward(y, indices, x.shape(), p);
-               }));
-      overlaps(overlap, 1.15, add("avg_pool2d_forward", detail, one + bytes({y}), [=, p = params] {
-                 return avg_pool2d_forward(x, p);
-               }));
-      overlaps(overlap, 1.2, add("avg_pool2d_backward", detail, one + bytes({y}), [=, p = params] {
-                 return avg_pool2d_backward(y, x.shape(), p);
-               }));
+      add("max_pool2d_forward", detail, one + bytes({y, indices}),
+          [=, p = params] { return max_pool2d_forward(x, p); });
+      add("max_pool2d_backward", detail, one + bytes({y, indices}),
+          [=, p = params] { return max_pool2d_backward(y, indices, x.shape(), p); });
+      add("avg_pool2d_forward", detail, one + bytes({y}),
+          [=, p = params] { return avg_pool2d_forward(x, p); });
+      add("avg_pool2d_backward", detail, one + bytes({y}),
+          [=, p = params] { return avg_pool2d_backward(y, x.shape(), p); });
     }
     const Tensor pixel = zeros(pixel_, dtype, device_, format);
     add("avg_pool2d_forward", "global " + of, one + bytes({pixel}), [=] {
@@ -218,12 +209,11 @@ void Cases::pooling(DType dtype) {
          {std::pair("nearest", Resample::Nearest), std::pair("bilinear", Resample::Bilinear)}) {
       const std::string detail = fmt::format("{} to twice {}", name, of);
       const Tensor small = zeros(half_, dtype, device_, format);
-      overlaps(format == kLast, 1.6, add("resample_forward", detail, one + bytes({small}), [=, m = mode] {
-                 return resize(small, {32, 16}, m);
-               }));
-      overlaps(format == kLast, 1.4, add("resample_backward", detail, one + bytes({small}), [=, m = mode] {
-                 return resize_backward(x, small.shape(), m);
-               }));
+      add("resample_forward", detail, one + bytes({small}), [=, m = mode] {
+        return resize(small, {32, 16}, m);
+      });
+      add("resample_backward", detail, one + bytes({small}),
+          [=, m = mode] { return resize_backward(x, small.shape(), m); });
     }
   }
 }
