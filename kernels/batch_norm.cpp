@@ -161,7 +161,8 @@ KnownNorm batch_norm_known(const ChannelTotals& totals, std::int64_t count, DTyp
                  .weight = weight,
                  .bias = bias,
                  .scale = Tensor::empty(channels, x_dtype, device),
-                 .shift = Tensor::empty(channels, x_dtype, device)};
+                 .shift = Tensor::empty(channels, x_dtype, device),
+                 .activation = params.activation.kind};
   const TotalsViews views{.sum = sum.raw(),
                           .squares = totals.squares.raw(),
                           .count = static_cast<double>(count),
@@ -175,6 +176,31 @@ KnownNorm batch_norm_known(const ChannelTotals& totals, std::int64_t count, DTyp
                           .scale = norm.scale.raw(),
                           .shift = norm.shift.raw()};
   DLCUDA_DISPATCH_LOOPS(device, batch_norm_from_totals, views, params);
+  bump_running(running_mean, running_var, batches, true);
+  return norm;
+}
+
+KnownNorm batch_norm_known(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                           const Tensor& running_mean, const Tensor& running_var,
+                           const BatchNormParams& params, const Tensor& batches) {
+  const char* op = "batch_norm_known";
+  require_data(op, "x", x);
+  require_channels(op, "weight", weight, x);
+  require_channels(op, "bias", bias, x);
+  const Shape channels{x.size(1)};
+  const DType dtype = statistics_dtype(x);
+  require_running(op, running_mean, running_var, batches, channels, dtype, x.device());
+  require_params(op, params);
+  DLCUDA_CHECK(x.numel() > x.size(1), ShapeError,
+               "{}: in training a channel needs more than one value, got shape {}", op, to_string(x.shape()));
+  KnownNorm norm{.mean = Tensor::empty(channels, dtype, x.device()),
+                 .inverse_std = Tensor::empty(channels, dtype, x.device()),
+                 .weight = weight,
+                 .bias = bias,
+                 .activation = params.activation.kind};
+  DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_statistics, by_channel(x), norm.mean.raw(),
+                        norm.inverse_std.raw(), optional_view(running_mean), optional_view(running_var),
+                        optional_view(batches), params);
   bump_running(running_mean, running_var, batches, true);
   return norm;
 }

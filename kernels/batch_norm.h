@@ -68,10 +68,14 @@ struct BatchNormGradients {
 BatchNormGradients batch_norm_backward(const BatchNormBackward& of, bool training, bool with_residual,
                                        const BatchNormParams& params = {});
 
-/// A normalisation whose statistics are known, for convolutions that apply it to their input.
+/// A normalisation whose statistics are known, and the activation behind it, for convolutions that apply both
+/// to their input.
 struct KnownNorm {
   Tensor mean, inverse_std, weight, bias;  ///< (C), as above
-  Tensor scale, shift;                     ///< (C), of x's dtype: the norm is x * scale + shift
+  /// (C), of x's dtype: the norm is x * scale + shift. What cuDNN takes; undefined where no totals were
+  /// given.
+  Tensor scale{}, shift{};
+  Activation activation = Activation::Relu;  ///< or Relu6
 };
 /// From the totals of x, which has `count` values per channel, more than one. Moves the running statistics
 /// and counts the batch as batch_norm_training() does.
@@ -79,6 +83,10 @@ KnownNorm batch_norm_known(const ChannelTotals& totals, std::int64_t count, DTyp
                            const Tensor& weight, const Tensor& bias, const Tensor& running_mean,
                            const Tensor& running_var, const BatchNormParams& params = {},
                            const Tensor& batches = {});
+/// The same in a pass over x, (N, C) or (N, C, H, W), which is more exact.
+KnownNorm batch_norm_known(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                           const Tensor& running_mean, const Tensor& running_var,
+                           const BatchNormParams& params = {}, const Tensor& batches = {});
 
 struct FoldedWeights {
   Tensor weight, bias;

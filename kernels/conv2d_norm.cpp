@@ -1,5 +1,7 @@
 #include "dlcuda/kernels/conv2d_norm.h"
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 
 #include "dlcuda/kernels/axis_layout.h"
@@ -13,7 +15,15 @@ std::atomic<bool> absorption = true;
 
 DType statistics_dtype(const Tensor& x) { return x.dtype() == DType::F64 ? DType::F64 : DType::F32; }
 
-NormViews checked_norm(const char* op, const KnownNorm& norm, const Tensor& x) {
+/// One input channel to a group. With a single input channel it is an ordinary convolution.
+bool is_depthwise(const Shape& weight, const Conv2dParams& params) {
+  return params.groups > 1 && weight[1] == 1;
+}
+
+NormViews checked_norm(const char* op, const KnownNorm& norm, const Tensor& x, const Shape& weight,
+                       const Conv2dParams& params) {
+  DLCUDA_CHECK(norm.activation == Activation::Relu || norm.activation == Activation::Relu6, ArgumentError,
+               "{}: the activation between a norm and a convolution must be Relu or Relu6", op);
   const auto view = [&](const char* name, const Tensor& vector, DType dtype) {
     require_shape(op, name, vector, Shape{x.size(1)});
     require_dtype(op, name, vector, dtype);
@@ -22,9 +32,14 @@ NormViews checked_norm(const char* op, const KnownNorm& norm, const Tensor& x) {
     return vector.raw();
   };
   const DType wide = statistics_dtype(x);
-  return {view("norm.mean", norm.mean, wide),        view("norm.inverse_std", norm.inverse_std, wide),
-          view("norm.weight", norm.weight, wide),    view("norm.bias", norm.bias, wide),
-          view("norm.scale", norm.scale, x.dtype()), view("norm.shift", norm.shift, x.dtype())};
+  const bool folded = norm.scale.defined() || !is_depthwise(weight, params);
+  return {.mean = view("norm.mean", norm.mean, wide),
+          .inverse_std = view("norm.inverse_std", norm.inverse_std, wide),
+          .weight = view("norm.weight", norm.weight, wide),
+          .bias = view("norm.bias", norm.bias, wide),
+          .scale = folded ? view("norm.scale", norm.scale, x.dtype()) : TensorView{},
+          .shift = folded ? view("norm.shift", norm.shift, x.dtype()) : TensorView{},
+          .activation = norm.activation};
 }
 
 /// The gradient of an output of this shape, lying as x does.
@@ -38,6 +53,18 @@ void require_output(const char* op, const Tensor& dy, const Shape& shape, const 
                to_string(x.format()), to_string(dy.format()));
 }
 
+/// Whether our own kernels take these in packs of channels, with taps that the compiler knows: elsewhere the
+/// passes of their own cost less. Below 2^30 elements they count in 32 bits.
+bool depthwise_absorbs_norms(const Tensor& x, const Tensor& weight, const Conv2dParams& params) {
+  const std::array<std::int64_t, 2> ones{1, 1}, twos{2, 2};
+  const bool known = weight.size(2) == 3 && weight.size(3) == 3 && params.dilation == ones &&
+                     (params.stride == ones || params.stride == twos);
+  const bool packs = weight.size(0) == x.size(1) && x.size(1) % 4 == 0;
+  if (!known || !packs) return false;
+  const Shape y = check_conv2d("conv2d_norm", x, weight, {}, params);
+  return y.numel() > 0 && std::max(x.numel(), y.numel()) <= std::int64_t{1} << 30;
+}
+
 /// A picture without pixels has no statistics.
 void require_values(const char* op, const char* name, const Shape& shape) {
   DLCUDA_CHECK(shape.numel() > 0, ShapeError, "{}: {} has no elements, its shape is {}", op, name,
@@ -49,11 +76,14 @@ void require_values(const char* op, const char* name, const Shape& shape) {
 bool allow_norm_absorption() { return absorption.load(std::memory_order_relaxed); }
 void set_allow_norm_absorption(bool allow) { absorption.store(allow, std::memory_order_relaxed); }
 
-bool conv2d_absorbs_norms(const Tensor& x, const Tensor& weight, const Conv2dParams& params, bool x_norm) {
+bool conv2d_absorbs_norms(const Tensor& x, const Tensor& weight, const Conv2dParams& params, bool x_norm,
+                          Activation activation) {
+  if (!allow_norm_absorption() || !x.defined() || !x.device().is_cuda()) return false;
+  if (x.rank() != 4 || !x.is_channels_last() || x.numel() == 0) return false;
+  if (is_depthwise(weight.shape(), params)) return depthwise_absorbs_norms(x, weight, params);
   // What cuDNN's engines ask for, whatever the device; it has the last word.
-  const bool candidate = allow_norm_absorption() && x.defined() && x.device().is_cuda() &&
-                         x.dtype() == DType::F16 && x.rank() == 4 && x.is_channels_last() &&
-                         params.groups == 1 && x.size(1) % 8 == 0 && weight.size(0) % 8 == 0 && x.numel() > 0;
+  const bool candidate = x.dtype() == DType::F16 && params.groups == 1 && x.size(1) % 8 == 0 &&
+                         weight.size(0) % 8 == 0 && (!x_norm || activation == Activation::Relu);
   if (!candidate) return false;
   const Shape y = check_conv2d("conv2d_norm", x, weight, {}, params);
   // One pixel lies the same way in both formats, and says nothing of the engines that would be asked for.
@@ -70,7 +100,7 @@ Conv2dWithTotals conv2d_norm_forward(const Tensor& x, const KnownNorm* norm, con
   const char* op = "conv2d_norm";
   const Shape shape = check_conv2d(op, x, weight, {}, params);
   require_values(op, "y", shape);
-  const NormViews views = norm ? checked_norm(op, *norm, x) : NormViews{};
+  const NormViews views = norm ? checked_norm(op, *norm, x, weight.shape(), params) : NormViews{};
   const Shape channels{shape[1]};
   const DType wide = statistics_dtype(x);
   Conv2dWithTotals out{
@@ -88,7 +118,7 @@ Tensor conv2d_norm_backward_weight(const Tensor& x, const KnownNorm& norm, const
   require_image(op, "x", x);
   require_values(op, "x", x.shape());
   require_output(op, dy, conv2d_shape(x.shape(), weight_shape, params), x);
-  const NormViews views = checked_norm(op, norm, x);
+  const NormViews views = checked_norm(op, norm, x, weight_shape, params);
   Tensor dw = Tensor::empty(weight_shape, x.dtype(), x.device(), weight_format);
   DLCUDA_DISPATCH(x.device(), conv2d_norm_backward_weight, x.raw(), views, dy.raw(), dw.raw(), params);
   return dw;
@@ -100,8 +130,8 @@ BatchNormGradients conv2d_norm_backward_data(const Tensor& dy, const Tensor& wei
   const Shape shape = check_conv2d(op, x, weight, {}, params);
   require_values(op, "y", shape);
   require_output(op, dy, shape, x);
-  const NormViews views = checked_norm(op, norm, x);
-  // By what the convolution saw, through the ReLU; then through the norm.
+  const NormViews views = checked_norm(op, norm, x, weight.shape(), params);
+  // By what the convolution saw, through the activation; then through the norm.
   const Tensor dnormed = Tensor::empty_like(x);
   BatchNormGradients gradients{.x = Tensor::empty_like(x),
                                .weight = Tensor::empty_like(norm.mean),

@@ -45,14 +45,17 @@ Tensor ConvBnAct::convolve(const Pending& x, kernels::ChannelTotals& totals) {
   const kernels::Conv2dParams& params = options_.conv.params;
   const bool wants_totals =
       norm_.uses_batch_statistics() && !conv_.bias().defined() && autograd::grad_enabled();
-  const auto absorbs = [&](const Tensor& input, bool x_norm) {
-    return wants_totals && kernels::conv2d_absorbs_norms(input, conv_.weight(), params, x_norm);
-  };
-  if (x.norm_ != nullptr && absorbs(x.raw_, true)) {
-    return conv_({x.raw_, x.totals_, x.norm_->tensors(), x.norm_->params()}, totals);
+  if (wants_totals && x.norm_ != nullptr) {
+    // Only a depthwise convolution takes a norm whose statistics still cost a pass.
+    const bool known = x.totals_.defined() || params.groups > 1;
+    if (known && kernels::conv2d_absorbs_norms(x.raw_, conv_.weight(), params, true,
+                                               x.norm_->params().activation.kind)) {
+      return conv_({x.raw_, x.totals_, x.norm_->tensors(), x.norm_->params()}, totals);
+    }
   }
   const Tensor input = x.value();
-  return absorbs(input, false) ? conv_({.raw = input}, totals) : conv_(input);
+  const bool absorbs = wants_totals && kernels::conv2d_absorbs_norms(input, conv_.weight(), params, false);
+  return absorbs ? conv_({.raw = input}, totals) : conv_(input);
 }
 
 Tensor ConvBnAct::finish(const Tensor& raw, const Tensor& residual, const kernels::ChannelTotals& totals) {
@@ -69,14 +72,18 @@ Tensor ConvBnAct::forward(const Pending& x, const Tensor& residual) {
 }
 
 Pending ConvBnAct::pending(const Pending& x) {
-  // What the next convolution can take over is a ReLU behind a norm whose sums are known.
-  if (folded_ || options_.activation.kind != Activation::Relu) return (*this)(x, {});
+  // What the next convolution can take over is a norm with the statistics of the batch and a ReLU.
+  const Activation kind = options_.activation.kind;
+  if (folded_ || (kind != Activation::Relu && kind != Activation::Relu6)) return (*this)(x, {});
   kernels::ChannelTotals totals;
+  bool is_left = false;
   Tensor y = call([&] {
     const Tensor raw = convolve(x, totals);
-    return totals.defined() ? raw : finish(raw, {}, {});
+    is_left = totals.defined() || (raw.device().is_cuda() && kernels::allow_norm_absorption() &&
+                                   norm_.uses_batch_statistics() && autograd::grad_enabled());
+    return is_left ? raw : finish(raw, {}, {});
   });
-  if (!totals.defined()) return y;
+  if (!is_left) return y;
   return {std::move(y), std::move(totals), norm_};
 }
 

@@ -7,8 +7,6 @@
 namespace dlcuda::kernels::cpu {
 namespace {
 
-constexpr ActivationParams kRelu{.kind = Activation::Relu};
-
 bool is_channels_last(const TensorView& x) { return x.strides[1] == 1 && x.strides[3] != 1; }
 
 TensorView by_channel(const TensorView& x) { return along_axis(x, 1, is_channels_last(x)); }
@@ -18,11 +16,12 @@ Tensor empty_like(const TensorView& x) {
                        is_channels_last(x) ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous);
 }
 
-/// relu(norm(x)), what the convolution sees.
+/// f(norm(x)), what the convolution sees.
 Tensor normed(const TensorView& x, const NormViews& norm) {
   Tensor y = empty_like(x);
   DLCUDA_BEST_LOOP(batch_norm_apply)
-  (by_channel(x), norm.mean, norm.inverse_std, norm.weight, norm.bias, {}, by_channel(y.raw()), kRelu);
+  (by_channel(x), norm.mean, norm.inverse_std, norm.weight, norm.bias, {}, by_channel(y.raw()),
+   ActivationParams{.kind = norm.activation});
   return y;
 }
 
@@ -46,16 +45,18 @@ void conv2d_norm_backward_data(const TensorView& dy, const TensorView& weight, c
                                const TensorView& dnorm_bias, const Conv2dParams& params) {
   const Tensor input = normed(x, norm), dinput = empty_like(x);
   conv2d_backward_data(dy, weight, dinput.raw(), params);
-  const BatchNormBackwardViews through_relu{.dy = by_channel(dinput.raw()),
-                                            .more = {},
-                                            .x = by_channel(x),
-                                            .y = by_channel(input.raw()),
-                                            .weight = norm.weight,
-                                            .bias = norm.bias,
-                                            .mean = norm.mean,
-                                            .inverse_std = norm.inverse_std};
-  DLCUDA_BEST_LOOP(batch_norm_backward_parameters)(through_relu, {}, dnorm_weight, dnorm_bias, kRelu);
-  DLCUDA_BEST_LOOP(activation_backward)(dinput.raw(), input.raw(), dx, kRelu);
+  const ActivationParams activation{.kind = norm.activation};
+  const BatchNormBackwardViews through_activation{.dy = by_channel(dinput.raw()),
+                                                  .more = {},
+                                                  .x = by_channel(x),
+                                                  .y = by_channel(input.raw()),
+                                                  .weight = norm.weight,
+                                                  .bias = norm.bias,
+                                                  .mean = norm.mean,
+                                                  .inverse_std = norm.inverse_std};
+  DLCUDA_BEST_LOOP(batch_norm_backward_parameters)
+  (through_activation, {}, dnorm_weight, dnorm_bias, activation);
+  DLCUDA_BEST_LOOP(activation_backward)(dinput.raw(), input.raw(), dx, activation);
 }
 
 }  // namespace dlcuda::kernels::cpu

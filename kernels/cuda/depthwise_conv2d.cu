@@ -119,26 +119,6 @@ __global__ void forward_kernel(const T* x, TapTable<T> taps, const T* bias, T* y
   }
 }
 
-/// The taps through which outputs read element i: the first, the distance to the next, the output of each.
-template <typename Position>
-struct Readers {
-  Position begin, step, padded, dilation, stride, out;
-
-  __device__ Readers(const Taps<Position>& taps, Position i)
-      : begin(taps.dilation == 1 ? (i + taps.padding) % taps.stride : 0),
-        step(taps.dilation == 1 ? taps.stride : 1),
-        padded(i + taps.padding),
-        dilation(taps.dilation),
-        stride(taps.stride),
-        out(taps.out) {}
-  /// -1: none.
-  __device__ Position output(Position tap) const {
-    const Position distance = padded - tap * dilation;
-    if (distance < 0 || distance % stride != 0 || distance / stride >= out) return -1;
-    return distance / stride;
-  }
-};
-
 // N > 1 only with multiplier 1.
 template <int N, typename T, typename Index>
 __global__ void backward_data_kernel(const T* dy, TapTable<T> taps, T* dx, DepthwiseSizes<Index> s,

@@ -22,6 +22,26 @@ struct Taps {
   __device__ bool inside(Position i) const { return i >= 0 && i < in; }
 };
 
+/// The taps through which outputs read element i: the first, the distance to the next, the output of each.
+template <typename Position>
+struct Readers {
+  Position begin, step, padded, dilation, stride, out;
+
+  __device__ Readers(const Taps<Position>& taps, Position i)
+      : begin(taps.dilation == 1 ? (i + taps.padding) % taps.stride : 0),
+        step(taps.dilation == 1 ? taps.stride : 1),
+        padded(i + taps.padding),
+        dilation(taps.dilation),
+        stride(taps.stride),
+        out(taps.out) {}
+  /// -1: none.
+  __device__ Position output(Position tap) const {
+    const Position distance = padded - tap * dilation;
+    if (distance < 0 || distance % stride != 0 || distance / stride >= out) return -1;
+    return distance / stride;
+  }
+};
+
 /// Sizes, and where the plane of a channel lies: its pixels are one element apart in contiguous format, all
 /// channels in channels-last.
 template <typename Index>
@@ -86,12 +106,15 @@ bool packs_channels(const TensorView& x, const TensorView& y) {
          is_aligned(x.data, 16) && is_aligned(y.data, 16);
 }
 
+template <int N, typename T>
+__device__ __forceinline__ void to_floats(const Pack<T, N>& pack, float (&to)[N]) {
+#pragma unroll
+  for (int j = 0; j < N; ++j) to[j] = static_cast<float>(pack.value[j]);
+}
 /// N neighbouring elements as f32.
 template <int N, typename T>
 __device__ __forceinline__ void load_floats(const T* from, float (&to)[N]) {
-  const Pack<T, N> pack = load_pack<T, N>(from, 0);
-#pragma unroll
-  for (int j = 0; j < N; ++j) to[j] = static_cast<float>(pack.value[j]);
+  to_floats(load_pack<T, N>(from, 0), to);
 }
 template <int N, typename T>
 __device__ __forceinline__ void store_floats(T* to, const float (&from)[N]) {

@@ -1,8 +1,9 @@
-// Depthwise convolution on CUDA: groups of one input channel each. kernels/cuda/conv2d.cpp sends such
-// convolutions here; shapes, formats and parameters are those of kernels/conv2d.h.
+// Depthwise convolution on CUDA: groups of one input channel each. kernels/cuda/conv2d.cpp and
+// conv2d_norm.cpp send such convolutions here; shapes, formats and parameters are those of kernels/conv2d.h
+// and conv2d_norm.h.
 #pragma once
 
-#include "dlcuda/kernels/conv2d.h"
+#include "dlcuda/kernels/conv2d_norm.h"
 
 namespace dlcuda::kernels::cuda {
 
@@ -19,5 +20,17 @@ void depthwise_conv2d_backward_data(const TensorView& dy, const TensorView& weig
                                     const Conv2dParams& params);
 void depthwise_conv2d_backward_weight(const TensorView& x, const TensorView& dy, const TensorView& dw,
                                       const Conv2dParams& params);
+
+// With the norm before the convolution, and the sums behind it. norm.mean.data null: none.
+void depthwise_conv2d_norm_forward(const TensorView& x, const NormViews& norm, const TensorView& weight,
+                                   const TensorView& y, const TensorView& sum, const TensorView& squares,
+                                   const Conv2dParams& params);
+void depthwise_conv2d_norm_backward_weight(const TensorView& x, const NormViews& norm, const TensorView& dy,
+                                           const TensorView& dw, const Conv2dParams& params);
+/// dx: the gradient by norm(x), through the activation.
+void depthwise_conv2d_norm_backward_data(const TensorView& dy, const TensorView& weight, const TensorView& x,
+                                         const NormViews& norm, const TensorView& dx,
+                                         const TensorView& dnorm_weight, const TensorView& dnorm_bias,
+                                         const Conv2dParams& params);
 
 }  // namespace dlcuda::kernels::cuda

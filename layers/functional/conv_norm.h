@@ -8,13 +8,13 @@
 namespace dlcuda {
 namespace functional DLCUDA_API {
 
-/// relu(batch_norm(raw)) with the statistics of the batch, not computed yet: a convolution can do so as it
-/// reads. Without totals: raw itself, with nothing to do.
+/// f(batch_norm(raw)) with the statistics of the batch, not computed yet, f being ReLU or ReLU6: a
+/// convolution can do so as it reads. Without a norm's weight: raw itself, with nothing to do.
 struct PendingNorm {
   Tensor raw;                       ///< (N, C, H, W)
-  kernels::ChannelTotals totals{};  ///< of raw
+  kernels::ChannelTotals totals{};  ///< of raw, or undefined: a pass over raw takes its statistics
   BatchNormTensors tensors{};       ///< weight and bias are needed; the running ones move in the next call
-  BatchNormParams params{};         ///< the activation is taken to be a ReLU
+  BatchNormParams params{};         ///< with the activation
 };
 
 struct ConvolutionWithTotals {

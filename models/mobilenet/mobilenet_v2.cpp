@@ -33,8 +33,8 @@ InvertedResidual::InvertedResidual(const Options& o) : options_(o) {
 }
 
 Tensor InvertedResidual::forward(const Tensor& x) {
-  const Tensor y = (*depthwise_)(expand_ ? (*expand_)(x) : x);
-  return (*project_)(y, options_.keeps_shape() ? x : Tensor());
+  const Pending hidden = expand_ ? expand_->pending(x) : Pending(x);
+  return (*project_)(depthwise_->pending(hidden), options_.keeps_shape() ? x : Tensor());
 }
 
 std::string InvertedResidual::describe() const {

@@ -11,7 +11,7 @@
 #include "dlcuda/kernels/augment.h"
 #include "dlcuda/kernels/batch_norm.h"
 #include "dlcuda/kernels/bias.h"
-#include "dlcuda/kernels/conv2d.h"
+#include "dlcuda/kernels/conv2d_norm.h"
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/cross_entropy.h"
 #include "dlcuda/kernels/dropout.h"
@@ -50,7 +50,6 @@ const char* const kOverlap = "windows overlap those of other blocks, which read 
 const char* const kPartOfSector =
     "a group's channels are a part of a sector, of which the block reads the whole; no model of the zoo has "
     "it";
-const char* const kPartialSums = "partial sums are written and read again; their share falls with the pixels";
 
 class Cases {
  public:
@@ -233,9 +232,22 @@ void Cases::depthwise(DType dtype) {
     add("depthwise conv2d_backward_data", of, all, [=] {
       return conv2d_backward_data(y, weight, x.shape(), params);
     }).allow(1.45, kOverlap);
-    add("depthwise conv2d_backward_weight", of, all, [=] {
-      return conv2d_backward_weight(x, y, weight.shape(), params, false);
-    }).allow(1.4, kPartialSums, 1.3);
+    add("depthwise conv2d_backward_weight", of, all,
+        [=] { return conv2d_backward_weight(x, y, weight.shape(), params, false); });
+    const auto channels = [&] { return zeros({64}, DType::F32, device_); };
+    const KnownNorm norm{.mean = channels(),
+                         .inverse_std = channels(),
+                         .weight = channels(),
+                         .bias = channels(),
+                         .activation = Activation::Relu6};
+    const double c = bytes({norm.mean}), one = bytes({x});
+    add("depthwise conv2d_norm_forward", of, all + 6 * c,
+        [=] { return conv2d_norm_forward(x, &norm, weight, params); });
+    add("depthwise conv2d_norm_backward_weight", of, all + 4 * c,
+        [=] { return conv2d_norm_backward_weight(x, norm, y, weight.shape(), params); });
+    add("depthwise conv2d_norm_backward_data", of, all + 4 * one + 12 * c, [=] {
+      return conv2d_norm_backward_data(y, weight, x, norm, params);
+    }).reason = "the gradient by the norm's output is written and read, and x read once more, for dx";
   }
 }
 
