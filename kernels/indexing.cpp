@@ -4,7 +4,7 @@
 
 #include "dlcuda/kernels/axis_layout.h"
 #include "dlcuda/kernels/dispatch.h"
-#include "dlcuda/kernels/layout.h"
+#include "dlcuda/kernels/pad.h"
 
 namespace dlcuda::kernels {
 namespace {

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "dlcuda/kernels/arithmetic.h"
 #include "dlcuda/kernels/axis_layout.h"
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/dispatch.h"
@@ -177,43 +176,6 @@ Tensor narrow(const Tensor& x, int axis, std::int64_t begin, std::int64_t length
                to_string(x.shape()));
   Tensor y = result_like(x, with_extent(x, along, length));
   copy_view(x.device(), part(x.raw(), along, begin, length), y.raw());
-  return y;
-}
-
-Tensor pad(const Tensor& x, std::span<const AxisPadding> padding, double value) {
-  require_defined("pad", "x", x);
-  DLCUDA_CHECK(static_cast<int>(padding.size()) == x.rank(), ShapeError,
-               "pad: x of shape {} needs {} entries of padding, got {}", to_string(x.shape()), x.rank(),
-               padding.size());
-  TensorView from = x.raw();
-  bool grows = false;
-  std::vector<std::int64_t> extents;
-  for (int axis = 0; axis < x.rank(); ++axis) {
-    const auto [before, after] = padding[static_cast<std::size_t>(axis)];
-    const std::int64_t extent = x.size(axis), cut_before = std::min<std::int64_t>(before, 0),
-                       cut_after = std::min<std::int64_t>(after, 0);
-    // Compared in an order in which nothing overflows.
-    DLCUDA_CHECK(cut_before >= -extent && cut_after >= -(extent + cut_before), ShapeError,
-                 "pad: {} and {} take more from axis {} of shape {} than there is", before, after, axis,
-                 to_string(x.shape()));
-    const std::int64_t kept = extent + cut_before + cut_after;
-    std::int64_t padded = kept;
-    DLCUDA_CHECK(!__builtin_add_overflow(padded, before - cut_before, &padded) &&
-                     !__builtin_add_overflow(padded, after - cut_after, &padded),
-                 ShapeError, "pad: with {} and {} axis {} of shape {} becomes longer than 2^63 - 1", before,
-                 after, axis, to_string(x.shape()));
-    extents.push_back(padded);
-    from = part(from, axis, -cut_before, kept);
-    grows = grows || before > 0 || after > 0;
-  }
-  Tensor y = result_like(x, Shape(std::span<const std::int64_t>(extents)));
-  if (grows && y.numel() > 0) fill(y, value);
-  TensorView to = y.raw();
-  for (int axis = 0; axis < x.rank(); ++axis) {
-    to = part(to, axis, std::max<std::int64_t>(padding[static_cast<std::size_t>(axis)].before, 0),
-              from.shape[axis]);
-  }
-  copy_view(x.device(), from, to);
   return y;
 }
 

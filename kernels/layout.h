@@ -1,4 +1,4 @@
-// Copies that move elements to other places: joining, cutting, padding, turning round, shuffling. Any dtype,
+// Copies that move elements to other places: joining, cutting, turning round, shuffling. Any dtype,
 // any rank unless an entry says otherwise; results are dense and have storage of their own. A rank-4 result
 // has x's memory format (of the first of several). Axes may be negative: they count from the end then.
 #pragma once
@@ -20,14 +20,6 @@ Tensor concat(std::span<const Tensor> tensors, int axis);
 
 /// The elements begin ... begin + length - 1 of `axis`.
 Tensor narrow(const Tensor& x, int axis, std::int64_t begin, std::int64_t length);
-
-/// What is added in front of and behind an axis.
-struct AxisPadding {
-  std::int64_t before = 0, after = 0;  ///< negative: taken away instead
-};
-/// x with `value` around it; padding has an entry for each axis. Throws ShapeError where more is taken away
-/// than is there.
-Tensor pad(const Tensor& x, std::span<const AxisPadding> padding, double value = 0);
 
 /// y[n, c, i, j] = x[n, c, i + top, j + left]: a window of pictures, into y, which may be a channel slice: a
 /// part of a tensor that others are written into as well. Either format on either side. Throws ShapeError

@@ -22,6 +22,7 @@
 #include "dlcuda/kernels/loss_scale.h"
 #include "dlcuda/kernels/matmul.h"
 #include "dlcuda/kernels/nms.h"
+#include "dlcuda/kernels/pad.h"
 #include "dlcuda/kernels/pool2d.h"
 #include "dlcuda/kernels/random.h"
 #include "dlcuda/kernels/reduce.h"
@@ -149,6 +150,7 @@ void element_loss_backward(View, View, View, View, View, bool, double, const Ele
 }
 void matmul(View, View, View, View, const MatmulParams&) { refuse("matmul"); }
 void nms(View, View, View, View, View, const NmsParams&) { refuse("nms"); }
+void pad(View, View, const PadAxes&, double) { refuse("pad"); }
 void avg_pool2d_forward(View, View, const PoolGeometry&) { refuse("avg_pool2d"); }
 void avg_pool2d_backward(View, View, const PoolGeometry&) { refuse("avg_pool2d_backward"); }
 void max_pool2d_forward(View, View, View, const PoolGeometry&) { refuse("max_pool2d"); }

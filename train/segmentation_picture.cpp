@@ -6,7 +6,7 @@
 
 #include "dlcuda/core/check.h"
 #include "dlcuda/data/draw.h"
-#include "dlcuda/kernels/layout.h"
+#include "dlcuda/kernels/pad.h"
 #include "dlcuda/kernels/reduce.h"
 
 namespace dlcuda {

@@ -6,6 +6,7 @@
 #include "dlcuda/kernels/bias.h"
 #include "dlcuda/kernels/conv2d_fused.h"
 #include "dlcuda/kernels/layout.h"
+#include "dlcuda/kernels/pad.h"
 #include "dlcuda/layers/functional/activation.h"
 #include "dlcuda/layers/recording.h"
 

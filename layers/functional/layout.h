@@ -1,5 +1,5 @@
 // What moves elements to other places, or changes the shape, the memory format or the dtype only. See
-// layers/functional.h; kernels/layout.h, resample.h and indexing.h give the details.
+// layers/functional.h; kernels/layout.h, pad.h, resample.h and indexing.h give the details.
 #pragma once
 
 #include <array>
@@ -8,6 +8,7 @@
 
 #include "dlcuda/core/tensor.h"
 #include "dlcuda/kernels/layout.h"
+#include "dlcuda/kernels/pad.h"
 #include "dlcuda/kernels/resample.h"
 
 namespace dlcuda {

@@ -12,6 +12,7 @@
 #include "dlcuda/core/error.h"
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/indexing.h"
+#include "dlcuda/kernels/pad.h"
 #include "dlcuda/kernels/resample.h"
 #include "dlcuda/layers/functional/layout.h"
 #include "dlcuda/tests/support/compare.h"
