@@ -11,14 +11,18 @@
 // channels-last a thread takes 16 bytes of channels at each pixel, with the taps copied to (KH KW, O) first
 // so that they, too, are read 16 bytes at a time. It makes kRows outputs, one below the other, and reads an
 // input row once for all of them where the kernel's height and stride are known to the compiler. Down and not
-// across, because in contiguous format the neighbouring threads are to read neighbouring columns.
+// across, because in contiguous format the neighbouring threads are to read neighbouring columns. strips.cuh
+// tells in which order.
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/cuda/depthwise_conv2d.cuh"
+#include "dlcuda/kernels/cuda/strips.cuh"
 
 namespace dlcuda::kernels::cuda {
 namespace {
 
 constexpr int kRows = 4;
+/// Of a strip (strips.cuh).
+constexpr int kMostRows = 16;
 
 /// Tap k of output channel o is at first + o * channel + k * step.
 template <typename T>
@@ -30,27 +34,13 @@ struct TapTable {
   TapTable reversed(std::int64_t taps) const { return {first + (taps - 1) * step, channel, -step}; }
 };
 
-/// Images, columns and channels of a tensor in its own memory order, from the number of an item; what lies
-/// between them (rows, or groups of rows) is `row`.
+/// Image and channel of a place.
 template <int N, typename Index>
-struct Item {
+struct Plane {
   Index image, channel;
-  std::make_signed_t<Index> row, column;
-
-  __device__ Item(Index i, Index channels, Index rows, Index columns, bool channels_last) {
-    if (channels_last) {
-      channel = i % (channels / N) * N;
-      i /= channels / N;
-    }
-    column = static_cast<decltype(column)>(i % columns);
-    i /= columns;
-    row = static_cast<decltype(row)>(i % rows);
-    image = i / rows;
-    if (!channels_last) {
-      channel = image % channels;
-      image /= channels;
-    }
-  }
+  __device__ Plane(const Place<Index>& place, Index channels, bool channels_last)
+      : image(channels_last ? place.outer : place.outer / channels),
+        channel(channels_last ? place.pack * N : place.outer % channels) {}
 };
 
 template <int N, typename T>
@@ -63,19 +53,18 @@ __device__ __forceinline__ void load_bias(const T* bias, std::int64_t channel, f
 // kKernel and kStride: the height of the kernel and the vertical stride, with dilation 1; or 0, any.
 template <int N, int kKernel, int kStride, typename T, typename Index>
 __global__ void forward_kernel(const T* x, TapTable<T> taps, const T* bias, T* y, DepthwiseSizes<Index> s,
-                               Index strips, Index items) {
+                               Strips<Index> strips) {
   using Position = typename DepthwiseSizes<Index>::Position;
-  const auto threads = static_cast<Index>(global_threads());
-  for (auto i = static_cast<Index>(global_thread()); i < items; i += threads) {
-    const Item<N, Index> item(i, s.out_channels(), strips, s.w.out, s.channels_last);
-    const Position first = item.row * kRows;
+  for_each_place<Index>(strips, [&](const Place<Index>& place, std::int64_t) {
+    const Plane<N, Index> item(place, s.out_channels(), s.channels_last);
+    const Position first = place.row * kRows;
     const T* plane = x + s.x_plane(item.image, item.channel / s.multiplier);
     float sums[kRows][N];
 #pragma unroll
     for (int q = 0; q < kRows; ++q) load_bias(bias, item.channel, sums[q]);
 
     for (Position kw = 0; kw < s.w.count; ++kw) {
-      const Position w = s.w.at(item.column, kw);
+      const Position w = s.w.at(place.column, kw);
       if (!s.w.inside(w)) continue;
       if constexpr (kKernel > 0) {
         float tap[kKernel][N];
@@ -113,21 +102,20 @@ __global__ void forward_kernel(const T* x, TapTable<T> taps, const T* bias, T* y
 #pragma unroll
     for (int q = 0; q < kRows; ++q) {
       if (first + q >= s.h.out) break;
-      const std::int64_t pixel = static_cast<std::int64_t>(first + q) * s.w.out + item.column;
+      const std::int64_t pixel = static_cast<std::int64_t>(first + q) * s.w.out + place.column;
       store_floats(to + pixel * s.y_step(), sums[q]);
     }
-  }
+  });
 }
 
 // N > 1 only with multiplier 1.
 template <int N, typename T, typename Index>
 __global__ void backward_data_kernel(const T* dy, TapTable<T> taps, T* dx, DepthwiseSizes<Index> s,
-                                     Index items) {
+                                     Strips<Index> strips) {
   using Position = typename DepthwiseSizes<Index>::Position;
-  const auto threads = static_cast<Index>(global_threads());
-  for (auto i = static_cast<Index>(global_thread()); i < items; i += threads) {
-    const Item<N, Index> item(i, s.channels, s.h.in, s.w.in, s.channels_last);
-    const Readers<Position> rows(s.h, item.row), columns(s.w, item.column);
+  for_each_place<Index>(strips, [&](const Place<Index>& place, std::int64_t) {
+    const Plane<N, Index> item(place, s.channels, s.channels_last);
+    const Readers<Position> rows(s.h, place.row), columns(s.w, place.column);
     float sums[N] = {};
     for (Position kh = rows.begin; kh < s.h.count; kh += rows.step) {
       const Position oh = rows.output(kh);
@@ -145,9 +133,9 @@ __global__ void backward_data_kernel(const T* dy, TapTable<T> taps, T* dx, Depth
         }
       }
     }
-    const std::int64_t pixel = static_cast<std::int64_t>(item.row) * s.w.in + item.column;
+    const std::int64_t pixel = static_cast<std::int64_t>(place.row) * s.w.in + place.column;
     store_floats(dx + s.x_plane(item.image, item.channel) + pixel * s.x_step(), sums);
-  }
+  });
 }
 
 /// (O, KH KW) as it is, or for packs of channels a copy (KH KW, O), which `copied` keeps.
@@ -178,12 +166,13 @@ void visit_height(const DepthwiseSizes<Index>& s, Visitor&& visitor) {
 template <typename T, int N>
 void launch_forward(const char* name, const TensorView& x, const TensorView& weight, const TapTable<T>& taps,
                     const T* bias, const TensorView& y, const Conv2dParams& params) {
-  const std::int64_t strips = y.shape[2] / kRows + (y.shape[2] % kRows != 0);
-  const std::int64_t items = y.shape[0] * (y.shape[1] / N) * strips * y.shape[3];
-  visit_depthwise(x, weight, y, params, items, [&]<typename Index>(const DepthwiseSizes<Index>& s) {
+  Extents groups = extents_of(y, lies_channels_last(x, y));  // of kRows rows, which a thread makes together
+  groups.height = groups.height / kRows + (groups.height % kRows != 0);
+  visit_depthwise(x, weight, y, params, y.numel(), [&]<typename Index>(const DepthwiseSizes<Index>& s) {
+    const auto strips = strips_of<N, T, Index>(groups, kMostRows / kRows);
     visit_height(s, [&]<int kKernel, int kStride>() {
-      launch(name, forward_kernel<N, kKernel, kStride, T, Index>, grid_for(items, kBlock), kBlock, 0,
-             this_stream(), x.as<const T>(), taps, bias, y.as<T>(), s, strips, items);
+      launch(name, forward_kernel<N, kKernel, kStride, T, Index>, grid_for(strips.count, kBlock), kBlock, 0,
+             this_stream(), x.as<const T>(), taps, bias, y.as<T>(), s, strips);
     });
   });
 }
@@ -226,10 +215,11 @@ void depthwise_conv2d_backward_data(const TensorView& dy, const TensorView& weig
                       turned_round(weight, params));
     }
     const auto launch_backward = [&]<int N>() {
-      const std::int64_t items = dx.numel() / N;
-      visit_depthwise(dx, weight, dy, params, items, [&]<typename Index>(const DepthwiseSizes<Index>& s) {
-        launch(name, backward_data_kernel<N, T, Index>, grid_for(items, kBlock), kBlock, 0, this_stream(),
-               dy.as<const T>(), taps, dx.as<T>(), s, items);
+      const Extents extents = extents_of(dx, lies_channels_last(dx, dy));
+      visit_depthwise(dx, weight, dy, params, 0, [&]<typename Index>(const DepthwiseSizes<Index>& s) {
+        const auto strips = strips_of<N, T, Index>(extents, kMostRows);
+        launch(name, backward_data_kernel<N, T, Index>, grid_for(strips.count, kBlock), kBlock, 0,
+               this_stream(), dy.as<const T>(), taps, dx.as<T>(), s, strips);
       });
     };
     packs ? launch_backward.template operator()<kPack<T>>() : launch_backward.template operator()<1>();

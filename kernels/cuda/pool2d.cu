@@ -136,12 +136,12 @@ void visit_pool(const char* name, const TensorView& in, const TensorView& out, c
     largest = std::max({largest, w.kernel + w.stride + w.in + 2 * w.padding, (w.in + 1) * (w.out + 1)});
   }
   const bool channels_last = is_channels_last(in) || is_channels_last(out);
-  const std::int64_t inner = channels_last ? in.shape[1] : 1;
+  const Extents extents = extents_of(made, channels_last);
   // Backward, the rows of a window share its gradient.
   const bool overlap = pool.h.adaptive || pool.h.kernel > pool.h.stride, backward = made.data == in.data;
   const std::int64_t most_rows = overlap ? 8 : backward ? std::min<std::int64_t>(pool.h.kernel, 8) : 1;
   const auto with_packs = [&]<int N, typename T, typename Index>() {
-    const Strips<Index> strips = strips_of<N, T, Index>(made, inner, most_rows);
+    const Strips<Index> strips = strips_of<N, T, Index>(extents, most_rows);
     using Axis = functors::PoolAxis<typename Geometry<Index>::Position>;
     visitor.template operator()<N, T, Index>(
         Geometry<Index>{Axis(pool.h), Axis(pool.w), pool.count_include_pad}, strips,
@@ -149,7 +149,7 @@ void visit_pool(const char* name, const TensorView& in, const TensorView& out, c
   };
   visit_float(name, in.dtype, [&]<typename T>() {
     constexpr int kPack = 16 / sizeof(T);
-    const bool vector = inner % kPack == 0 && is_aligned(in.data, 16) && is_aligned(out.data, 16) &&
+    const bool vector = extents.inner % kPack == 0 && is_aligned(in.data, 16) && is_aligned(out.data, 16) &&
                         is_aligned(indices, kPack * sizeof(std::int32_t));
     visit_index(largest, [&]<typename Index>() {
       if (vector) return with_packs.template operator()<kPack, T, Index>();

@@ -78,12 +78,12 @@ template <typename Visitor>
 void visit(const char* name, const TensorView& x, const TensorView& y, const TensorView& made, Resample mode,
            std::array<std::int64_t, 2> before, const Visitor& visitor) {
   // Where one of the two lies alike in both formats, the other one tells.
-  const std::int64_t inner = is_channels_last(x) || is_channels_last(y) ? x.shape[1] : 1;
+  const Extents extents = extents_of(made, is_channels_last(x) || is_channels_last(y));
   const auto with_positions = [&]<int N, typename T, typename Position>() {
     using Axis = functors::ResampleAxis<Position>;
     visitor.template operator()<N, T, Position>(Axis(mode, x.shape[2], y.shape[2], before[0]),
                                                 Axis(mode, x.shape[3], y.shape[3], before[1]),
-                                                strips_of<N, T, Position>(made, inner, kMostRows));
+                                                strips_of<N, T, Position>(extents, kMostRows));
   };
   constexpr std::int64_t kSmall = std::int64_t{1} << 31;
   using Narrow = functors::ResampleAxis<std::int32_t>;
@@ -91,7 +91,7 @@ void visit(const char* name, const TensorView& x, const TensorView& y, const Ten
                      Narrow::fits(x.shape[3], y.shape[3]);
   visit_float(name, x.dtype, [&]<typename T>() {
     constexpr int kPack = 16 / sizeof(T);
-    const bool vector = inner % kPack == 0 && is_aligned(x.data, 16) && is_aligned(y.data, 16);
+    const bool vector = extents.inner % kPack == 0 && is_aligned(x.data, 16) && is_aligned(y.data, 16);
     if (vector && small) return with_positions.template operator()<kPack, T, std::int32_t>();
     if (vector) return with_positions.template operator()<kPack, T, std::int64_t>();
     if (small) return with_positions.template operator()<1, T, std::int32_t>();

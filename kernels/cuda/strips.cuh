@@ -60,20 +60,30 @@ __device__ __forceinline__ void for_each_place(const Strips<Index>& strips, cons
   }
 }
 
-/// The strips of `made`, whose inner extent is `inner`: of `most_rows` rows where that leaves every
-/// multiprocessor enough threads, else of few. most_rows 1: where windows share nothing.
+/// The extents of a dense picture in memory.
+struct Extents {
+  std::int64_t outer, height, width, inner;
+};
+inline Extents extents_of(const TensorView& x, bool channels_last) {
+  const auto& shape = x.shape;
+  return channels_last ? Extents{shape[0], shape[2], shape[3], shape[1]}
+                       : Extents{shape[0] * shape[1], shape[2], shape[3], 1};
+}
+
+/// Its strips: of `most_rows` rows where that leaves every multiprocessor enough threads, else of a quarter.
+/// most_rows 1: where windows share nothing.
 template <int N, typename T, typename Index>
-Strips<Index> strips_of(const TensorView& made, std::int64_t inner, std::int64_t most_rows) {
-  constexpr std::int64_t kBeside = 128 / (N * sizeof(T)), kFew = 4, kEnough = 1024;
+Strips<Index> strips_of(const Extents& made, std::int64_t most_rows) {
+  constexpr std::int64_t kBeside = 128 / (N * sizeof(T)), kEnough = 1024;
   int multiprocessors = 0;
   DLCUDA_CUDA_CHECK(
       cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, this_device().index));
-  const std::int64_t packs = inner / N, height = made.shape[2], ones = made.numel() / N;
-  const bool enough = ones / most_rows >= kEnough * multiprocessors;
-  const std::int64_t rows = enough ? most_rows : std::min(kFew, most_rows);
-  return {.count = height == 0 ? 0 : ones / height * ((height + rows - 1) / rows),
-          .height = static_cast<Index>(height),
-          .width = static_cast<Index>(made.shape[3]),
+  const std::int64_t packs = made.inner / N, columns = made.outer * made.width * packs;
+  const bool enough = columns * made.height / most_rows >= kEnough * multiprocessors;
+  const std::int64_t rows = enough ? most_rows : (most_rows + 3) / 4;
+  return {.count = columns * ((made.height + rows - 1) / rows),
+          .height = static_cast<Index>(made.height),
+          .width = static_cast<Index>(made.width),
           .packs = static_cast<Index>(packs),
           .rows = static_cast<Index>(rows),
           .beside = static_cast<Index>(packs % kBeside == 0 ? kBeside : packs)};

@@ -45,9 +45,7 @@ Tensor noise(const Shape& shape, DType dtype, Device device, MemoryFormat format
   return to_format(cast(result, dtype), format);
 }
 
-// Why some operations move more than 1.1 times what is necessary. An overlap costs no memory where the L2
-// holds what neighbouring blocks read, as `distinct` shows.
-const char* const kOverlap = "windows overlap those of other blocks, which read them from the L2";
+// Why some operations move more than 1.1 times what is necessary.
 const char* const kPartOfSector =
     "a group's channels are a part of a sector, of which the block reads the whole; no model of the zoo has "
     "it";
@@ -227,12 +225,9 @@ void Cases::depthwise(DType dtype) {
     const Tensor weight = zeros({64, 1, 3, 3}, dtype, device_);
     const Conv2dParams params{.stride = {stride, stride}, .padding = {1, 1, 1, 1}, .groups = 64};
     const double all = bytes({x, y, weight});
-    add("depthwise conv2d_forward", of, all, [=] {
-      return conv2d_forward(x, weight, {}, params);
-    }).allow(1.3, kOverlap);
-    add("depthwise conv2d_backward_data", of, all, [=] {
-      return conv2d_backward_data(y, weight, x.shape(), params);
-    }).allow(1.45, kOverlap);
+    add("depthwise conv2d_forward", of, all, [=] { return conv2d_forward(x, weight, {}, params); });
+    add("depthwise conv2d_backward_data", of, all,
+        [=] { return conv2d_backward_data(y, weight, x.shape(), params); });
     add("depthwise conv2d_backward_weight", of, all,
         [=] { return conv2d_backward_weight(x, y, weight.shape(), params, false); });
     const auto channels = [&] { return zeros({64}, DType::F32, device_); };
