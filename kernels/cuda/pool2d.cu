@@ -1,6 +1,6 @@
-// Average and maximum pooling. Tensors dense in either format, all the same; f32, f16, bf16 with f32
-// arithmetic. Both formats are (outer, H, W, inner) in memory: NCHW has outer = N C, inner = 1; channels-last
-// has outer = N, inner = C.
+// Average and maximum pooling. Tensors dense in either format, all the same, but that x of the max forward
+// may be a channel slice in channels-last; f32, f16, bf16 with f32 arithmetic. Both formats are (outer, H, W,
+// inner) in memory: NCHW has outer = N C, inner = 1; channels-last has outer = N, inner = C.
 //
 //   average forward   y[o] = sum of x over the window / size     size: the kernel's, or the part inside x
 //   average backward  dx[i] = sum of dy[o] / size over the windows that contain i
@@ -103,15 +103,17 @@ __global__ void avg_backward_kernel(const T* dy, Index items, Geometry<Index> g,
   });
 }
 
+// x_pixel: elements from one pixel of x to the next, in a slice more than `inner`.
 template <typename T, typename Index>
-__global__ void max_forward_kernel(const T* x, Index items, Geometry<Index> g, T* y, std::int32_t* indices) {
+__global__ void max_forward_kernel(const T* x, Index x_pixel, Index items, Geometry<Index> g, T* y,
+                                   std::int32_t* indices) {
   for_each_place<Index>(items, g.h.out, g.w.out, g.inner, [&](const Place<Index>& o, std::int64_t i) {
     const auto first_h = g.h.begin(o.row), first_w = g.w.begin(o.column);
-    T largest = x[o.in_plane(first_h, first_w, g.h.in, g.w.in, g.inner)];
+    T largest = x[o.in_plane(first_h, first_w, g.h.in, g.w.in, x_pixel)];
     auto index = first_h * g.w.in + first_w;
     for (auto h = first_h; h < g.h.end(o.row); ++h) {
       for (auto w = first_w; w < g.w.end(o.column); ++w) {
-        const T candidate = x[o.in_plane(h, w, g.h.in, g.w.in, g.inner)];
+        const T candidate = x[o.in_plane(h, w, g.h.in, g.w.in, x_pixel)];
         const float value = static_cast<float>(candidate), best = static_cast<float>(largest);
         if (value > best || value != value) {  // of several NaN the last one, as in PyTorch
           largest = candidate;
@@ -185,8 +187,10 @@ void max_pool2d_forward(const TensorView& x, const TensorView& y, const TensorVi
   const std::int64_t items = strips(y.numel(), y.shape[2]);
   visit_pool("max_pool2d_forward", x, y, pool,
              [&]<typename T, typename Index>(const Geometry<Index>& geometry) {
+               const auto x_pixel = std::max(geometry.inner, static_cast<Index>(x.strides[3]));
                launch("max_pool2d_forward", max_forward_kernel<T, Index>, grid_for(items, kBlock), kBlock, 0,
-                      this_stream(), x.as<const T>(), items, geometry, y.as<T>(), indices.as<std::int32_t>());
+                      this_stream(), x.as<const T>(), x_pixel, items, geometry, y.as<T>(),
+                      indices.as<std::int32_t>());
              });
 }
 
