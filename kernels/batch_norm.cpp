@@ -79,20 +79,52 @@ void bump_running(const Tensor& running_mean, const Tensor& running_var, const T
   }
 }
 
-TensorView by_channel(const Tensor& x) { return x.defined() ? along_axis(x, 1) : TensorView{}; }
+/// Like x, or a channel slice in its format.
+void require_like_or_slice(const char* op, const char* name, const Tensor& tensor, const Tensor& x) {
+  require_defined(op, name, tensor);
+  if (tensor.is_dense()) return require_like(op, name, tensor, "x", x);
+  require_shape(op, name, tensor, x.shape());
+  require_dtype(op, name, tensor, x.dtype());
+  require_device(op, name, tensor, x.device());
+  const bool last = tensor.format() == MemoryFormat::ChannelsLast;
+  DLCUDA_CHECK(last ? x.is_channels_last() : x.is_contiguous(), ShapeError,
+               "{}: {} is a {} slice and x is {}; convert one with kernels::to_format", op, name,
+               to_string(tensor.format()), to_string(x.format()));
+}
 
-BatchNormOutput outputs_of(const Tensor& x) {
+/// Whether x and what is like it, or a slice, are seen as pixels by channels: where x lies in both orders,
+/// the slice decides.
+bool channels_come_last(const Tensor& x, const Tensor& other) {
+  return other.is_dense() ? x.is_channels_last() && !x.is_contiguous()
+                          : other.format() == MemoryFormat::ChannelsLast;
+}
+
+TensorView by_channel(const Tensor& x, bool channels_last) {
+  if (!x.defined()) return {};
+  TensorView view = along_axis(x, 1, channels_last);
+  if (!x.is_dense()) view.strides[0] = x.strides()[channels_last ? 3 : 0];
+  return view;
+}
+TensorView by_channel(const Tensor& x) { return by_channel(x, channels_come_last(x, x)); }
+
+BatchNormOutput outputs_of(const Tensor& x, const Tensor& into) {
   const Shape channels{x.size(1)};
   const DType dtype = statistics_dtype(x);
-  return {Tensor::empty_like(x), Tensor::empty(channels, dtype, x.device()),
+  return {into.defined() ? into : Tensor::empty_like(x), Tensor::empty(channels, dtype, x.device()),
           Tensor::empty(channels, dtype, x.device())};
 }
 
 void apply(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& residual,
            const ActivationParams& activation, const BatchNormOutput& out) {
-  DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_apply, by_channel(x), out.mean.raw(), out.inverse_std.raw(),
-                        optional_view(weight), optional_view(bias), by_channel(residual), by_channel(out.y),
-                        activation);
+  // The CPU's loops write dense tensors.
+  const bool detour = x.device().is_cpu() && !out.y.is_dense();
+  const Tensor y = detour ? Tensor::empty_like(x) : out.y;
+  const bool last = channels_come_last(x, y);
+  DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_apply, by_channel(x, last), out.mean.raw(),
+                        out.inverse_std.raw(), optional_view(weight), optional_view(bias),
+                        by_channel(residual, last), by_channel(y, last), activation);
+  if (detour) DLCUDA_DISPATCH_LOOPS(x.device(), copy, y.raw(), out.y.raw());
+  out.y.bump_version();
 }
 
 }  // namespace
@@ -100,14 +132,15 @@ void apply(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tens
 BatchNormOutput batch_norm_training(const Tensor& x, const Tensor& weight, const Tensor& bias,
                                     const Tensor& residual, const Tensor& running_mean,
                                     const Tensor& running_var, const BatchNormParams& params,
-                                    const Tensor& batches, const ChannelTotals& totals) {
+                                    const Tensor& batches, const ChannelTotals& totals, const Tensor& into) {
   const char* op = "batch_norm";
   check_forward(op, x, weight, bias, residual, params);
+  if (into.defined()) require_like_or_slice(op, "into", into, x);
   require_running(op, running_mean, running_var, batches, Shape{x.size(1)}, statistics_dtype(x), x.device());
   DLCUDA_CHECK(x.numel() == 0 || x.numel() > x.size(1), ShapeError,
                "batch_norm: in training a channel needs more than one value, got shape {}",
                to_string(x.shape()));
-  BatchNormOutput out = outputs_of(x);
+  BatchNormOutput out = outputs_of(x, into);
   if (totals.defined() && x.numel() > 0) {
     require_channels(op, "totals.sum", totals.sum, x);
     require_channels(op, "totals.squares", totals.squares, x);
@@ -207,12 +240,14 @@ KnownNorm batch_norm_known(const Tensor& x, const Tensor& weight, const Tensor& 
 
 BatchNormOutput batch_norm_inference(const Tensor& x, const Tensor& weight, const Tensor& bias,
                                      const Tensor& residual, const Tensor& running_mean,
-                                     const Tensor& running_var, const BatchNormParams& params) {
+                                     const Tensor& running_var, const BatchNormParams& params,
+                                     const Tensor& into) {
   const char* op = "batch_norm";
   check_forward(op, x, weight, bias, residual, params);
+  if (into.defined()) require_like_or_slice(op, "into", into, x);
   require_channels(op, "running_mean", running_mean, x);
   require_channels(op, "running_var", running_var, x);
-  BatchNormOutput out = outputs_of(x);
+  BatchNormOutput out = outputs_of(x, into);
   DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_running, running_mean.raw(), running_var.raw(), out.mean.raw(),
                         out.inverse_std.raw(), params.epsilon);
   apply(x, weight, bias, residual, params.activation, out);
@@ -224,7 +259,7 @@ BatchNormGradients batch_norm_backward(const BatchNormBackward& of, bool trainin
   const char* op = "batch_norm_backward";
   const Tensor& x = of.x;
   require_data(op, "x", x);
-  require_like(op, "dy", of.dy, "x", x);
+  require_like_or_slice(op, "dy", of.dy, x);
   if (of.more.defined()) require_like(op, "more", of.more, "x", x);
   require_optional_channels(op, "weight", of.weight, x);
   require_optional_channels(op, "bias", of.bias, x);
@@ -239,26 +274,29 @@ BatchNormGradients batch_norm_backward(const BatchNormBackward& of, bool trainin
 
   BatchNormGradients gradients{Tensor::empty_like(x), Tensor::empty_like(of.mean),
                                Tensor::empty_like(of.mean), Tensor()};
+  // Slices are read by CUDA's first pass alone.
+  const Tensor dy = x.device().is_cpu() ? to_format(of.dy, of.dy.format()) : of.dy;
   // The first pass leaves g where someone else wants it, or where it is a sum: the second one reads less
   // then.
-  const bool leaves_g = of.more.defined() || (with_residual && activated);
-  const Tensor g = leaves_g ? Tensor::empty_like(x) : of.dy;
+  const bool leaves_g = of.more.defined() || !dy.is_dense() || (with_residual && activated);
+  const Tensor g = leaves_g ? Tensor::empty_like(x) : dy;
+  const bool last = channels_come_last(x, dy);
   BatchNormOutput again{activated ? of.y : Tensor(), of.mean, of.inverse_std};
   if (activated && !again.y.defined() && x.device().is_cpu()) {
     again.y = Tensor::empty_like(x);
     apply(x, of.weight, of.bias, {}, params.activation, again);
   }
-  BatchNormBackwardViews views{by_channel(of.dy),   by_channel(of.more),      by_channel(x),
-                               by_channel(again.y), optional_view(of.weight), optional_view(of.bias),
-                               of.mean.raw(),       of.inverse_std.raw()};
+  BatchNormBackwardViews views{
+      by_channel(dy, last),     by_channel(of.more, last), by_channel(x, last), by_channel(again.y, last),
+      optional_view(of.weight), optional_view(of.bias),    of.mean.raw(),       of.inverse_std.raw()};
   DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_backward_parameters, views,
-                        by_channel(leaves_g ? g : Tensor()), gradients.weight.raw(), gradients.bias.raw(),
-                        params.activation);
-  views.dy = by_channel(g);
+                        by_channel(leaves_g ? g : Tensor(), last), gradients.weight.raw(),
+                        gradients.bias.raw(), params.activation);
+  views.dy = by_channel(g, last);
   views.more = {};
   if (leaves_g) views.y = {};
   DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_backward_data, views, gradients.weight.raw(),
-                        gradients.bias.raw(), by_channel(gradients.x), training,
+                        gradients.bias.raw(), by_channel(gradients.x, last), training,
                         leaves_g ? identity : params.activation);
   if (with_residual) gradients.residual = g;
   return gradients;
@@ -286,7 +324,7 @@ FoldedWeights fold_batch_norm(const Tensor& layer_weight, const Tensor& layer_bi
   }
 
   // The normalisation is linear: of the weight it takes the factor only, of the bias everything.
-  BatchNormOutput scaled = outputs_of(rows);
+  BatchNormOutput scaled = outputs_of(rows, {});
   DLCUDA_DISPATCH_LOOPS(rows.device(), batch_norm_running, running_mean.raw(), running_var.raw(),
                         scaled.mean.raw(), scaled.inverse_std.raw(), epsilon);
   const Tensor old_bias = layer_bias.defined()

@@ -35,21 +35,24 @@ struct ChannelTotals {
 /// With the statistics of the batch (the variance divided by n). totals, if defined, are those of x, which is
 /// then not read for its statistics; they cost digits where a channel's mean is large beside its spread.
 /// running_mean and running_var, if defined, move towards them by `momentum`; the running variance is the
-/// unbiased one. batches, if defined, is an i64 of one element, which grows by 1. Throws ShapeError for a
-/// single value per channel.
+/// unbiased one. batches, if defined, is an i64 of one element, which grows by 1. into, if defined, becomes
+/// y: like x, or a channel slice in its format, which CUDA writes in place and the CPU copies into. Throws
+/// ShapeError for a single value per channel.
 BatchNormOutput batch_norm_training(const Tensor& x, const Tensor& weight, const Tensor& bias,
                                     const Tensor& residual, const Tensor& running_mean,
                                     const Tensor& running_var, const BatchNormParams& params = {},
-                                    const Tensor& batches = {}, const ChannelTotals& totals = {});
+                                    const Tensor& batches = {}, const ChannelTotals& totals = {},
+                                    const Tensor& into = {});
 
 /// With the running statistics, which do not change.
 BatchNormOutput batch_norm_inference(const Tensor& x, const Tensor& weight, const Tensor& bias,
                                      const Tensor& residual, const Tensor& running_mean,
-                                     const Tensor& running_var, const BatchNormParams& params = {});
+                                     const Tensor& running_var, const BatchNormParams& params = {},
+                                     const Tensor& into = {});
 
 /// What batch_norm_backward() computes the gradients from.
 struct BatchNormBackward {
-  Tensor dy;
+  Tensor dy;         ///< like x, or a channel slice in its format
   Tensor more = {};  ///< a second part of y's gradient, or undefined: it is dy + more
   Tensor x;
   /// The output. Where it is undefined it is computed anew from x: element by element on CUDA, where that
@@ -124,7 +127,9 @@ struct BatchNormBackwardViews {
   }
 };
 
-// x, residual, y and their gradients as (outer, C, inner) in the order of memory. A null pointer: left out.
+// x, residual, y and their gradients as (outer, C, inner) in the order of memory. On CUDA the y that is
+// written and the dy whose sums are taken may be slices, whose rows of (C, inner) lie farther apart; all else
+// is dense. A null pointer: left out.
 DLCUDA_LOOP_BACKENDS(
     // Batch statistics; moves the running ones, and counts the batch.
     void batch_norm_statistics(const TensorView& x, const TensorView& mean, const TensorView& inverse_std,

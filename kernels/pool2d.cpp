@@ -1,6 +1,7 @@
 #include "dlcuda/kernels/pool2d.h"
 
 #include "dlcuda/kernels/checks.h"
+#include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/dispatch.h"
 
 namespace dlcuda::kernels {
@@ -51,9 +52,13 @@ Shape adaptive_shape(const char* op, const Shape& x, std::array<std::int64_t, 2>
   return Shape{x[0], x[1], size[0], size[1]};
 }
 
-void require_input(const char* op, const char* name, const Tensor& x) {
+void require_pictures(const char* op, const char* name, const Tensor& x) {
   require_floating(op, name, x);
   require_rank(op, name, x, 4);
+}
+
+void require_input(const char* op, const char* name, const Tensor& x) {
+  require_pictures(op, name, x);
   require_dense(op, name, x);
 }
 
@@ -87,13 +92,15 @@ Tensor average_backward(const char* op, const Tensor& dy, const Shape& x_shape, 
 }
 
 MaxPool2dOutput maximum(const char* op, const Tensor& x, const Shape& shape, const PoolGeometry& pool) {
-  require_input(op, "x", x);
   DLCUDA_CHECK(x.size(2) * x.size(3) < kLargest, ShapeError,
                "{}: planes of {} have more elements than an i32 index can tell apart", op,
                to_string(x.shape()));
   MaxPool2dOutput out{Tensor::empty(shape, x.dtype(), x.device(), x.format()),
                       Tensor::empty(shape, DType::I32, x.device(), x.format())};
-  DLCUDA_DISPATCH_LOOPS(x.device(), max_pool2d_forward, x.raw(), out.y.raw(), out.indices.raw(), pool);
+  const bool pixels = x.size(2) * x.size(3) > 1;  // else the formats are alike, and a slice is rows apart
+  const bool in_place = x.device().is_cuda() && x.format() == MemoryFormat::ChannelsLast && pixels;
+  const Tensor in = in_place ? x : to_format(x, x.format());
+  DLCUDA_DISPATCH_LOOPS(x.device(), max_pool2d_forward, in.raw(), out.y.raw(), out.indices.raw(), pool);
   return out;
 }
 
@@ -135,7 +142,8 @@ Tensor avg_pool2d_backward(const Tensor& dy, const Shape& x_shape, const Pool2dP
 }
 
 MaxPool2dOutput max_pool2d_forward(const Tensor& x, const Pool2dParams& params) {
-  const Shape shape = forward_shape("max_pool2d", x, params);
+  require_pictures("max_pool2d", "x", x);
+  const Shape shape = pool2d_shape(x.shape(), params);
   return maximum("max_pool2d", x, shape, geometry(x.shape(), shape, params));
 }
 
@@ -161,7 +169,7 @@ Tensor adaptive_avg_pool2d_backward(const Tensor& dy, const Shape& x_shape) {
 
 MaxPool2dOutput adaptive_max_pool2d_forward(const Tensor& x, std::array<std::int64_t, 2> size) {
   const char* op = "adaptive_max_pool2d";
-  require_input(op, "x", x);
+  require_pictures(op, "x", x);
   const Shape shape = adaptive_shape(op, x.shape(), size);
   return maximum(op, x, shape, adaptive_geometry(x.shape(), shape));
 }

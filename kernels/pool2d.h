@@ -31,7 +31,8 @@ struct MaxPool2dOutput {
   Tensor indices;  ///< i32, like y: h * W + w of the maximum within its plane; the first one of equals, as in
                    ///< PyTorch
 };
-/// NaN counts as larger than any number, and of several the last one is taken, as in PyTorch.
+/// NaN counts as larger than any number, and of several the last one is taken, as in PyTorch. x may be a
+/// channel slice; in channels-last CUDA reads it in place.
 MaxPool2dOutput max_pool2d_forward(const Tensor& x, const Pool2dParams& params);
 Tensor max_pool2d_backward(const Tensor& dy, const Tensor& indices, const Shape& x_shape,
                            const Pool2dParams& params);

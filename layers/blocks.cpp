@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "dlcuda/core/autograd.h"
+#include "dlcuda/core/check.h"
 
 namespace dlcuda {
 namespace {
@@ -58,17 +59,20 @@ Tensor ConvBnAct::convolve(const Pending& x, kernels::ChannelTotals& totals) {
   return absorbs ? conv_({.raw = input}, totals) : conv_(input);
 }
 
-Tensor ConvBnAct::finish(const Tensor& raw, const Tensor& residual, const kernels::ChannelTotals& totals) {
-  const Tensor y = norm_(raw, residual, totals);
+Tensor ConvBnAct::finish(const Tensor& raw, const Tensor& residual, const kernels::ChannelTotals& totals,
+                         const Tensor& into) {
+  const Tensor y = norm_(raw, residual, totals, into);
   const bool fused = norm_.params().activation.kind == options_.activation.kind;
   return fused ? y : functional::activation(y, options_.activation);
 }
 
-Tensor ConvBnAct::forward(const Pending& x, const Tensor& residual) {
+Tensor ConvBnAct::forward(const Pending& x, const Tensor& residual, const Tensor& into) {
+  DLCUDA_CHECK(!into.defined() || writes_into(), ArgumentError,
+               "ConvBnAct: the output cannot be written into another tensor, because it is not the norm's");
   if (folded_) return conv_(x.value(), residual, options_.activation);
   kernels::ChannelTotals totals;
   const Tensor raw = convolve(x, totals);
-  return finish(raw, residual, totals);
+  return finish(raw, residual, totals, into);
 }
 
 Pending ConvBnAct::pending(const Pending& x) {

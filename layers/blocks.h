@@ -56,12 +56,15 @@ class ConvBnAct : public Module {
   /// Throws ArgumentError as Conv2d and BatchNorm2d do.
   explicit ConvBnAct(const ConvBnActOptions& options);
   Tensor forward(const Tensor& x) override { return forward(x, {}); }
-  /// residual: undefined, or like the output.
-  Tensor forward(const Pending& x, const Tensor& residual);
+  /// residual: undefined, or like the output. into: undefined, or where the output goes, without a residual
+  /// and where writes_into().
+  Tensor forward(const Pending& x, const Tensor& residual, const Tensor& into = {});
   using Module::operator();
-  Tensor operator()(const Pending& x, const Tensor& residual) {
-    return call([&] { return forward(x, residual); });
+  Tensor operator()(const Pending& x, const Tensor& residual, const Tensor& into = {}) {
+    return call([&] { return forward(x, residual, into); });
   }
+  /// Whether the output can go where it is told to: the norm writes it.
+  bool writes_into() const { return !folded_ && norm_.params().activation.kind == options_.activation.kind; }
   /// The same without a residual, for another ConvBnAct.
   Pending pending(const Pending& x);
   std::string describe() const override;
@@ -73,7 +76,8 @@ class ConvBnAct : public Module {
  private:
   /// The convolution's output, with its totals where it has them for nothing.
   Tensor convolve(const Pending& x, kernels::ChannelTotals& totals);
-  Tensor finish(const Tensor& raw, const Tensor& residual, const kernels::ChannelTotals& totals);
+  Tensor finish(const Tensor& raw, const Tensor& residual, const kernels::ChannelTotals& totals,
+                const Tensor& into = {});
 
   ConvBnActOptions options_;
   bool folded_ = false;

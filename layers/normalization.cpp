@@ -28,8 +28,9 @@ BatchNorm2d::BatchNorm2d(std::int64_t channels, const functional::BatchNormParam
   register_buffer("num_batches_tracked", &tensors_.batches);
 }
 
-Tensor BatchNorm2d::forward(const Tensor& x, const Tensor& residual, const kernels::ChannelTotals& totals) {
-  return functional::batch_norm_add(x, residual, tensors_, uses_batch_statistics(), params_, totals);
+Tensor BatchNorm2d::forward(const Tensor& x, const Tensor& residual, const kernels::ChannelTotals& totals,
+                            const Tensor& into) {
+  return functional::batch_norm_add(x, residual, tensors_, uses_batch_statistics(), params_, totals, into);
 }
 
 bool BatchNorm2d::uses_batch_statistics() const {

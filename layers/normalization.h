@@ -12,11 +12,14 @@ class BatchNorm2d : public Module {
   /// params.activation, if any, follows in the same pass. Throws ArgumentError for channels below 1.
   explicit BatchNorm2d(std::int64_t channels, const functional::BatchNormParams& params = {});
   Tensor forward(const Tensor& x) override { return forward(x, {}); }
-  /// activation(norm(x) + residual); totals of x, where somebody has them.
-  Tensor forward(const Tensor& x, const Tensor& residual, const kernels::ChannelTotals& totals = {});
+  /// activation(norm(x) + residual); totals of x, where somebody has them; into: where the result goes, if
+  /// defined (functional::batch_norm_add()).
+  Tensor forward(const Tensor& x, const Tensor& residual, const kernels::ChannelTotals& totals = {},
+                 const Tensor& into = {});
   using Module::operator();
-  Tensor operator()(const Tensor& x, const Tensor& residual, const kernels::ChannelTotals& totals = {}) {
-    return call([&] { return forward(x, residual, totals); });
+  Tensor operator()(const Tensor& x, const Tensor& residual, const kernels::ChannelTotals& totals = {},
+                    const Tensor& into = {}) {
+    return call([&] { return forward(x, residual, totals, into); });
   }
   std::string describe() const override;
   /// In training, unless weight and bias are frozen: then the running statistics serve, and do not move.

@@ -10,6 +10,8 @@
 //   data        dx = inverse_std * weight * (g - dbias / n - (x - mean) * inverse_std * dweight / n)
 //               in inference the two means are left out
 //
+// The y of apply and the dy of parameters may be channel slices, parts of longer rows.
+//
 // Saved: x, mean, inverse_std, and y where a residual was added before an activation; else y is computed
 // anew, because these passes wait for memory. Outputs are overwritten. Sums run in two passes and a fixed
 // order (channels.cuh); statistics are merged from parts (functors/moments.h), so that neither a large mean
@@ -41,6 +43,23 @@ __device__ __forceinline__ float activated(const F& f, const functors::ChannelSc
   return static_cast<float>(T(f.forward(scale(x))));
 }
 
+/// Where the elements of (outer, C, inner) lie: in a channel slice, its rows of C * inner elements have gaps
+/// between them.
+struct Rows {
+  std::int64_t length, gap;
+  explicit Rows(const TensorView& x) : length(x.shape[1] * x.shape[2]), gap(x.strides[0] - length) {}
+
+  __device__ std::int64_t at(std::int64_t i) const {
+    if (gap == 0) return i;
+    const bool narrow = ((i | length) >> 32) == 0;  // a quotient of 32 bits costs a quarter
+    const std::int64_t row =
+        narrow ? static_cast<std::uint32_t>(i) / static_cast<std::uint32_t>(length) : i / length;
+    return i + row * gap;
+  }
+  /// Whether what begins a pack of 16 bytes in a dense tensor does so here.
+  bool aligned(DType dtype) const { return gap * static_cast<std::int64_t>(size_of(dtype)) % 16 == 0; }
+};
+
 /// kFromX: the output is computed anew, instead of read. Where g is left, the sums are those of what was
 /// left: of numbers rounded to T.
 template <typename T, typename F, bool kFromX>
@@ -49,6 +68,7 @@ struct GradientTerm {
   const T *dy, *more, *x, *y;
   Channels channels;
   T* g;
+  Rows dy_rows;
 
   template <int N>
   struct Values {
@@ -63,7 +83,7 @@ struct GradientTerm {
   template <int N>
   __device__ Values<N> read(std::int64_t i) const {
     Values<N> values{};
-    values.dy = load_pack<T, N>(dy + i, 0);
+    values.dy = load_pack<T, N>(dy + dy_rows.at(i), 0);
     values.x = load_pack<T, N>(x + i, 0);
     if (more != nullptr) values.more = load_pack<T, N>(more + i, 0);
     if constexpr (!kFromX) values.y = load_pack<T, N>(y + i, 0);
@@ -160,6 +180,7 @@ struct Apply {
   const void* bias;
   bool bias_like_x;  // of type T, else float
   T* y;
+  Rows y_rows;
 
   template <int N, bool kColumns>
   __device__ void run(std::int64_t first, std::int64_t channel) const {
@@ -184,7 +205,7 @@ struct Apply {
       if constexpr (kResidual) value += static_cast<float>(beside.value[j]);
       out.value[j] = T(f.forward(value));
     }
-    store_pack<T, N>(y + first, 0, out);
+    store_pack<T, N>(y + y_rows.at(first), 0, out);
   }
 };
 
@@ -268,7 +289,7 @@ void launch_apply(const F& f, const TensorView& x, const Channels& channels, con
   map_channels<kPackOf<T>>(
       "batch_norm_apply",
       Apply<T, F, kResidual>{f, x.as<const T>(), residual.as<const T>(), channels.mean, channels.inverse_std,
-                             channels.weight, bias.data, bias.dtype == x.dtype, y.as<T>()},
+                             channels.weight, bias.data, bias.dtype == x.dtype, y.as<T>(), Rows(y)},
       ByChannel(x), aligned);
 }
 
@@ -314,7 +335,8 @@ void batch_norm_apply(const TensorView& x, const TensorView& mean, const TensorV
                       const TensorView& y, const ActivationParams& activation) {
   const Channels channels{mean.as<const float>(), inverse_std.as<const float>(), weight.as<const float>(),
                           nullptr};
-  const bool aligned = all_aligned(x, residual, y, mean, inverse_std, weight, bias);
+  const bool aligned =
+      all_aligned(x, residual, y, mean, inverse_std, weight, bias) && Rows(y).aligned(y.dtype);
   visit("batch_norm_apply", x.dtype, activation, [&]<typename T>(auto f) {
     if (residual.data != nullptr) {
       launch_apply<true, T>(f, x, channels, bias, residual, y, aligned);
@@ -332,8 +354,8 @@ void batch_norm_backward_parameters(const BatchNormBackwardViews& v, const Tenso
     channel_sums(
         name,
         GradientTerm<T, decltype(f), kFromX>{f, v.dy.as<const T>(), v.more.as<const T>(), v.x.as<const T>(),
-                                             output_of<T>(v), channels_of(v), g.as<T>()},
-        ByChannel(v.x), all_aligned(v.dy, v.more, v.x, v.y, g),
+                                             output_of<T>(v), channels_of(v), g.as<T>(), Rows(v.dy)},
+        ByChannel(v.x), all_aligned(v.dy, v.more, v.x, v.y, g) && Rows(v.dy).aligned(v.dy.dtype),
         FinishParameters{v.inverse_std.as<const float>(), dweight.as<float>(), dbias.as<float>()});
   });
 }

@@ -7,7 +7,8 @@
 //   row parameters  dbias[c] = sum dy;  dweight[c] = sum dy * xhat
 //
 // Saved: x, mean, inverse_std. Outputs are overwritten. A warp or a block takes a row, and reads it again
-// rather than keep it: the second time it comes from the cache.
+// rather than keep it: the second time it comes from the cache. In channels-last a group's channels may be a
+// part of a sector of memory; then a block takes as many neighbouring groups as fill sectors, a bundle.
 #include "dlcuda/kernels/group_norm.h"
 
 #include "dlcuda/kernels/cuda/channels.cuh"
@@ -75,6 +76,121 @@ __global__ void backward_data_kernel(const T* dy, const T* x, const float* weigh
   }
 }
 
+/// Bundles of `together` neighbouring groups of a sample, in channels-last.
+struct Bundles {
+  GroupRows rows;
+  int together;
+  std::int64_t each, count;  ///< of a sample; in all
+
+  /// together: 0 where rows serve as well.
+  Bundles(const GroupNormLayout& layout, std::size_t element) : rows(layout), together(0) {
+    constexpr std::int64_t kSector = 32;
+    const std::int64_t bytes = rows.width * static_cast<std::int64_t>(element);
+    if (layout.channels_last && bytes % kSector != 0 && rows.width <= kBlock) {
+      const auto most = static_cast<int>(std::min(rows.groups, kBlock / rows.width));
+      together = 1;
+      while (together < most && together * bytes % kSector != 0) ++together;
+    }
+    each = together > 0 ? (rows.groups + together - 1) / together : 0;
+    count = layout.samples * each;
+  }
+};
+
+/// What a thread has to do with a bundle: one channel, at every `lines`-th pixel. Of those that are left over
+/// `line` is `lines`.
+struct BundlePlace {
+  int columns, lines, column, line;
+  std::int64_t row, channel, first;  ///< first: the index of the channel in the first pixel
+
+  __device__ BundlePlace(const Bundles& bundles, std::int64_t item) {
+    const GroupRows& rows = bundles.rows;
+    const std::int64_t sample = item / bundles.each, group = item % bundles.each * bundles.together;
+    const std::int64_t left = rows.groups - group;
+    columns = static_cast<int>((left < bundles.together ? left : bundles.together) * rows.width);
+    lines = kBlock / columns;
+    column = static_cast<int>(threadIdx.x) % columns;
+    line = static_cast<int>(threadIdx.x) / columns;
+    channel = group * rows.width + column;
+    row = sample * rows.groups + channel / rows.width;
+    first = sample * rows.inner * rows.channels + channel;
+  }
+  /// visit(i) for the indices of the thread's elements.
+  template <typename Visit>
+  __device__ void for_each(const GroupRows& rows, const Visit& visit) const {
+    if (line >= lines) return;
+    for (std::int64_t pixel = line; pixel < rows.inner; pixel += lines) visit(first + pixel * rows.channels);
+  }
+  /// Every thread gets the sum over its group, in a fixed order. All of the block's threads must call it.
+  __device__ float sum(float value, int width) const {
+    __shared__ float room[kBlock];
+    room[threadIdx.x] = value;
+    __syncthreads();
+    for (int left = lines; left > 1;) {
+      const int half = (left + 1) / 2;
+      if (line < left - half) room[threadIdx.x] += room[threadIdx.x + half * columns];
+      __syncthreads();
+      left = half;
+    }
+    float total = 0.0f;
+    for (int c = column - column % width, end = c + width; c < end; ++c) total += room[c];
+    __syncthreads();  // all have read before the next call writes
+    return total;
+  }
+};
+
+template <typename T>
+__global__ void bundle_forward_kernel(const T* x, const float* weight, const float* bias, Bundles bundles,
+                                      float epsilon, T* y, float* mean, float* inverse_std) {
+  const GroupRows& rows = bundles.rows;
+  const auto width = static_cast<int>(rows.width);
+  const auto length = static_cast<float>(rows.length());
+  for (std::int64_t item = blockIdx.x; item < bundles.count; item += gridDim.x) {
+    const BundlePlace place(bundles, item);
+    const float shift = rows.inner > 0 ? static_cast<float>(x[place.first - place.column % width]) : 0.0f;
+    float sum = 0.0f, squares = 0.0f;
+    place.for_each(rows, [&](std::int64_t i) { sum += static_cast<float>(x[i]) - shift; });
+    const float average = shift + place.sum(sum, width) / length;
+    place.for_each(rows, [&](std::int64_t i) {
+      const float d = static_cast<float>(x[i]) - average;
+      squares += d * d;
+    });
+    const float std = 1.0f / functors::sqrt(place.sum(squares, width) / length + epsilon);
+    const float scale = weight != nullptr ? weight[place.channel] : 1.0f;
+    const float offset = bias != nullptr ? bias[place.channel] : 0.0f;
+    place.for_each(
+        rows, [&](std::int64_t i) { y[i] = T((static_cast<float>(x[i]) - average) * std * scale + offset); });
+    if (place.line == 0 && place.column % width == 0) {
+      mean[place.row] = average;
+      inverse_std[place.row] = std;
+    }
+  }
+}
+
+template <typename T>
+__global__ void bundle_backward_data_kernel(const T* dy, const T* x, const float* weight, const float* mean,
+                                            const float* inverse_std, Bundles bundles, T* dx) {
+  const GroupRows& rows = bundles.rows;
+  const auto width = static_cast<int>(rows.width);
+  const auto length = static_cast<float>(rows.length());
+  for (std::int64_t item = blockIdx.x; item < bundles.count; item += gridDim.x) {
+    const BundlePlace place(bundles, item);
+    const float average = mean[place.row], std = inverse_std[place.row];
+    const float scale = weight != nullptr ? weight[place.channel] : 1.0f;
+    float sum_g = 0.0f, sum_gx = 0.0f;
+    place.for_each(rows, [&](std::int64_t i) {
+      const float g = static_cast<float>(dy[i]) * scale;
+      sum_g += g;
+      sum_gx += g * (static_cast<float>(x[i]) - average) * std;
+    });
+    const float mean_g = place.sum(sum_g, width) / length, mean_gx = place.sum(sum_gx, width) / length;
+    place.for_each(rows, [&](std::int64_t i) {
+      const float normalised = (static_cast<float>(x[i]) - average) * std;
+      dx[i] = T(
+          functors::normalised_gradient(static_cast<float>(dy[i]) * scale, normalised, mean_g, mean_gx, std));
+    });
+  }
+}
+
 template <typename T>
 struct ParameterTerm {
   const T *dy, *x;
@@ -119,7 +235,13 @@ void group_norm_forward(const TensorView& x, const TensorView& weight, const Ten
   const char* name = "group_norm_forward";
   const GroupRows rows(layout);
   const std::int64_t count = layout.samples * layout.groups;
+  const Bundles bundles(layout, size_of(x.dtype));
   visit_float(name, x.dtype, [&]<typename T>() {
+    if (bundles.together > 0) {
+      return launch(name, bundle_forward_kernel<T>, grid_for(bundles.count, 1), kBlock, 0, this_stream(),
+                    x.as<const T>(), weight.as<const float>(), bias.as<const float>(), bundles,
+                    static_cast<float>(epsilon), y.as<T>(), mean.as<float>(), inverse_std.as<float>());
+    }
     visit_row_threads(rows.length(), [&]<int kThreads>() {
       launch(name, forward_kernel<kThreads, T>, grid_for(count, kBlock / kThreads), kBlock, 0, this_stream(),
              x.as<const T>(), weight.as<const float>(), bias.as<const float>(), rows, count,
@@ -134,7 +256,13 @@ void group_norm_backward_data(const TensorView& dy, const TensorView& x, const T
   const char* name = "group_norm_backward_data";
   const GroupRows rows(layout);
   const std::int64_t count = layout.samples * layout.groups;
+  const Bundles bundles(layout, size_of(x.dtype));
   visit_float(name, x.dtype, [&]<typename T>() {
+    if (bundles.together > 0) {
+      return launch(name, bundle_backward_data_kernel<T>, grid_for(bundles.count, 1), kBlock, 0,
+                    this_stream(), dy.as<const T>(), x.as<const T>(), weight.as<const float>(),
+                    mean.as<const float>(), inverse_std.as<const float>(), bundles, dx.as<T>());
+    }
     visit_row_threads(rows.length(), [&]<int kThreads>() {
       launch(name, backward_data_kernel<kThreads, T>, grid_for(count, kBlock / kThreads), kBlock, 0,
              this_stream(), dy.as<const T>(), x.as<const T>(), weight.as<const float>(),

@@ -1,5 +1,6 @@
-// Average and maximum pooling. Tensors dense in either format, all the same; f32, f16, bf16 with f32
-// arithmetic; strips.cuh tells how they are walked through.
+// Average and maximum pooling. Tensors dense in either format, all the same, but that x of the max forward
+// may be a channel slice in channels-last; f32, f16, bf16 with f32 arithmetic; strips.cuh tells how they are
+// walked through.
 //
 //   average forward   y[o] = sum of x over the window / size     size: the kernel's, or the part inside x
 //   average backward  dx[i] = sum of dy[o] / size over the windows that contain i
@@ -70,13 +71,14 @@ __global__ void avg_backward_kernel(const T* dy, Strips<Index> strips, Geometry<
   });
 }
 
+// x_packs: from one pixel of x to the next, in a slice more than a pixel has.
 template <int N, typename T, typename Index>
-__global__ void max_forward_kernel(const T* x, Strips<Index> strips, Geometry<Index> g, T* y,
+__global__ void max_forward_kernel(const T* x, Index x_packs, Strips<Index> strips, Geometry<Index> g, T* y,
                                    std::int32_t* indices) {
   for_each_place<Index>(strips, [&](const Place<Index>& o, std::int64_t i) {
     const auto first_h = g.h.begin(o.row), first_w = g.w.begin(o.column);
     const auto at = [&](auto h, auto w) {
-      return load_pack<T, N>(x, o.in_plane(h, w, g.h.in, g.w.in, strips.packs));
+      return load_pack<T, N>(x, o.in_plane(h, w, g.h.in, g.w.in, x_packs));
     };
     Pack<T, N> largest = at(first_h, first_w);
     Pack<std::int32_t, N> index;
@@ -149,8 +151,8 @@ void visit_pool(const char* name, const TensorView& in, const TensorView& out, c
   };
   visit_float(name, in.dtype, [&]<typename T>() {
     constexpr int kPack = 16 / sizeof(T);
-    const bool vector = extents.inner % kPack == 0 && is_aligned(in.data, 16) && is_aligned(out.data, 16) &&
-                        is_aligned(indices, kPack * sizeof(std::int32_t));
+    const bool vector = extents.inner % kPack == 0 && in.strides[3] % kPack == 0 && is_aligned(in.data, 16) &&
+                        is_aligned(out.data, 16) && is_aligned(indices, kPack * sizeof(std::int32_t));
     visit_index(largest, [&]<typename Index>() {
       if (vector) return with_packs.template operator()<kPack, T, Index>();
       with_packs.template operator()<1, T, Index>();
@@ -186,8 +188,9 @@ void max_pool2d_forward(const TensorView& x, const TensorView& y, const TensorVi
   visit_pool(name, x, y, y, pool, indices.data,
              [&]<int N, typename T, typename Index>(const Geometry<Index>& geometry,
                                                     const Strips<Index>& strips, unsigned grid) {
+               const auto x_packs = std::max(strips.packs, static_cast<Index>(x.strides[3] / N));
                launch(name, max_forward_kernel<N, T, Index>, grid, kBlock, 0, this_stream(), x.as<const T>(),
-                      strips, geometry, y.as<T>(), indices.as<std::int32_t>());
+                      x_packs, strips, geometry, y.as<T>(), indices.as<std::int32_t>());
              });
 }
 

@@ -137,7 +137,7 @@ Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bia
 }
 
 Tensor conv_transpose2d_concat(const Tensor& skip, const Tensor& x, const Tensor& weight, const Tensor& bias,
-                               const ConvTranspose2dParams& params) {
+                               const ConvTranspose2dParams& params, const Tensor& whole) {
   const char* op = "conv_transpose2d_concat";
   DLCUDA_CHECK(skip.defined() && skip.rank() == 4, ShapeError, "{}: skip must be (N, C, H, W), got {}", op,
                skip.defined() ? to_string(skip.shape()) : "an undefined tensor");
@@ -147,17 +147,29 @@ Tensor conv_transpose2d_concat(const Tensor& skip, const Tensor& x, const Tensor
                "{}: skip {} must have as many pictures as the enlarged x {}, and must not be smaller", op,
                to_string(skip.shape()), to_string(up));
   const std::int64_t top = rows / 2, left = columns / 2;
-  Tensor y = Tensor::empty({up[0], skipped + up[1], up[2], up[3]}, x.dtype(), x.device(), x.format());
+  const Shape shape{up[0], skipped + up[1], up[2], up[3]};
+  DLCUDA_CHECK(!whole.defined() || whole.shape() == shape, ShapeError, "{}: whole must be {}, got {}", op,
+               to_string(shape), to_string(whole.shape()));
+  Tensor y = whole.defined() ? whole : Tensor::empty(shape, x.dtype(), x.device(), x.format());
   Tensor first = y.channel_slice(0, skipped), second = y.channel_slice(skipped, skipped + up[1]);
-  kernels::copy_window(first, skip, top, left);
+  if (!whole.defined()) {
+    kernels::copy_window(first, skip, top, left);
+  } else {
+    DLCUDA_CHECK(
+        skip.data() == first.data() && skip.shape() == first.shape() && skip.strides() == first.strides(),
+        ArgumentError, "{}: skip {} is not the first channels of whole {}", op, to_string(skip.shape()),
+        to_string(shape));
+  }
   kernels::conv_transpose2d_into(second, x, weight, bias, params);
   if (!any_requires_grad({skip, x, weight, bias})) return y;
   return record(
       op, std::move(y), {skip, x, weight, bias},
       [saved = SavedTranspose(x, weight, params), skip_format = skip.format(), skipped, top, left, rows,
-       columns](const BackwardContext& context) {
+       columns, in_place = whole.defined()](const BackwardContext& context) {
         Tensor of_skip;
-        if (context.needs(0)) {
+        if (context.needs(0) && in_place) {
+          of_skip = context.grad.channel_slice(0, skipped);
+        } else if (context.needs(0)) {
           const kernels::AxisPadding padding[] = {{}, {}, {top, rows - top}, {left, columns - left}};
           const Tensor middle = kernels::narrow(context.grad, 1, 0, skipped);
           of_skip = as_format(rows + columns == 0 ? middle : kernels::pad(middle, padding), skip_format);

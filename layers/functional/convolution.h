@@ -35,8 +35,10 @@ Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bia
 /// concat({middle of skip, conv_transpose2d(x, ...)}, 1), written in place: what U-Net's steps upwards begin
 /// with. skip (N, S, H', W') must be at least as large as the enlarged x (N, O, H, W), whose size is cut from
 /// its middle (of an odd rest, one more pixel at the bottom and right): (N, S + O, H, W) in x's format.
+/// whole: undefined, or what becomes the result, of which skip is the first channels already: nothing is
+/// copied then, and skip's gradient is a channel slice, as skip is. Throws ArgumentError where it is not.
 Tensor conv_transpose2d_concat(const Tensor& skip, const Tensor& x, const Tensor& weight, const Tensor& bias,
-                               const ConvTranspose2dParams& params);
+                               const ConvTranspose2dParams& params, const Tensor& whole = {});
 
 }  // namespace functional
 }  // namespace dlcuda

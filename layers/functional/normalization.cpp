@@ -12,25 +12,39 @@ using autograd::record;
 using autograd::record_in_parts;
 using autograd::Saved;
 
+namespace {
+
+/// A channel slice is read where it lies.
+Tensor as_format_or_slice(const Tensor& grad, MemoryFormat format) {
+  return grad.format() == format ? grad : as_format(grad, format);
+}
+
+}  // namespace
+
 Tensor batch_norm_add(const Tensor& x, const Tensor& residual, const BatchNormTensors& tensors, bool training,
-                      const BatchNormParams& params, const kernels::ChannelTotals& totals) {
+                      const BatchNormParams& params, const kernels::ChannelTotals& totals,
+                      const Tensor& into) {
+  DLCUDA_CHECK(!into.defined() || !residual.defined(), ArgumentError,
+               "batch_norm: with a residual the result cannot be written into another tensor");
   const auto& [weight, bias, running_mean, running_var, batches] = tensors;
   const bool batch = training || !running_mean.defined();
   const auto [y, mean, inverse_std] =
-      batch ? kernels::batch_norm_training(x, weight, bias, residual, running_mean, running_var, params,
-                                           batches, totals)
-            : kernels::batch_norm_inference(x, weight, bias, residual, running_mean, running_var, params);
+      batch
+          ? kernels::batch_norm_training(x, weight, bias, residual, running_mean, running_var, params,
+                                         batches, totals, into)
+          : kernels::batch_norm_inference(x, weight, bias, residual, running_mean, running_var, params, into);
   if (!any_requires_grad({x, weight, bias, residual})) return y;
-  // On CUDA the output is read again only where it cannot be computed anew from x.
+  // On CUDA the output is read again only where it cannot be computed anew from x. What shares its memory
+  // with others, who write to it later, cannot be kept.
   const bool activated = params.activation.kind != kernels::Activation::Identity;
-  const bool saves_y = activated && (residual.defined() || x.device().is_cpu());
+  const bool saves_y = activated && !into.defined() && (residual.defined() || x.device().is_cpu());
   return record_in_parts("batch_norm", y, {x, weight, bias, residual},
                          [saved_x = Saved(x), saved_y = save_if(saves_y, y), saved_weight = Saved(weight),
                           saved_bias = save_if(!saves_y, bias), saved_mean = Saved(mean),
                           saved_std = Saved(inverse_std), batch, params](const BackwardContext& context) {
                            const MemoryFormat format = saved_x.get().format();
                            auto gradients = kernels::batch_norm_backward(
-                               {.dy = as_format(context.grad, format),
+                               {.dy = as_format_or_slice(context.grad, format),
                                 .more = context.more.defined() ? as_format(context.more, format) : Tensor(),
                                 .x = saved_x.get(),
                                 .y = saved_y.get(),

@@ -24,9 +24,11 @@ struct BatchNormTensors {
 Tensor batch_norm(const Tensor& x, const BatchNormTensors& tensors, bool training,
                   const BatchNormParams& params = {});
 /// activation(batch_norm(x) + residual), one node; residual is like x. totals, if defined, are those of x,
-/// for training.
+/// for training. into, if defined, becomes the result: a channel slice, say, of a tensor of which others
+/// write the rest; its gradient may be a slice, too. Throws ArgumentError for `into` beside a residual.
 Tensor batch_norm_add(const Tensor& x, const Tensor& residual, const BatchNormTensors& tensors, bool training,
-                      const BatchNormParams& params = {}, const kernels::ChannelTotals& totals = {});
+                      const BatchNormParams& params = {}, const kernels::ChannelTotals& totals = {},
+                      const Tensor& into = {});
 
 /// x (N, C, ...) with one mean and variance for each sample and each of `groups` equal runs of channels.
 Tensor group_norm(const Tensor& x, std::int64_t groups, const Tensor& weight = {}, const Tensor& bias = {},

@@ -71,8 +71,14 @@ UNetStage::UNetStage(std::int64_t in_channels, std::int64_t out_channels, const 
   }
 }
 
-Tensor UNetStage::forward(const Tensor& x) {
-  if (normed_[0]) return (*normed_[1])(normed_[0]->pending(x), {});
+bool UNetStage::writes_into(const Tensor& x) const {
+  // On the CPU the backward pass keeps the output, which others must not write beside then.
+  return normed_[1] && normed_[1]->writes_into() && x.device().is_cuda() &&
+         x.format() == MemoryFormat::ChannelsLast;
+}
+
+Tensor UNetStage::forward(const Tensor& x, const Tensor& into) {
+  if (normed_[0]) return (*normed_[1])(normed_[0]->pending(x), {}, into);
   return (*convs_[1])((*convs_[0])(x, {}, kRelu), {}, kRelu);
 }
 
@@ -94,10 +100,11 @@ Tensor UNetJoin::forward(const Tensor&) {
   DLCUDA_THROW(Error, "U-Net: a join takes two tensors, what comes from below and what is joined to it");
 }
 
-Tensor UNetJoin::forward(const Tensor& x, const Tensor& skip) {  // (N, C, H, W) and (N, C / 2, H', W')
+// (N, C, H, W) and (N, C / 2, H', W')
+Tensor UNetJoin::forward(const Tensor& x, const Tensor& skip, const Tensor& whole) {
   if (enlarge_ == UNetConfig::Enlarge::TransposedConv) {
-    return functional::conv_transpose2d_concat(skip, x, weight_, bias_,
-                                               {.stride = {2, 2}});  // (N, C, 2 H, 2 W)
+    return functional::conv_transpose2d_concat(skip, x, weight_, bias_, {.stride = {2, 2}},
+                                               whole);  // (N, C, 2 H, 2 W)
   }
   // The two are linear, and so commute: on fewer pixels the convolution costs a quarter.
   const Tensor half = functional::conv2d(x, weight_, bias_);  // (N, C / 2, H, W)
@@ -139,22 +146,36 @@ UNet::UNet(const UNetConfig& config)
   register_module("head", &head_);
 }
 
+Tensor UNet::room_for_join(const Tensor& x, std::size_t level) const {
+  const bool joined = level < joins_.size() && config_.enlarge == UNetConfig::Enlarge::TransposedConv;
+  // What is cropped or dropped out is not what the stage wrote.
+  if (!joined || !config_.padded || config_.dropout > 0 || !down_[level]->writes_into(x)) return {};
+  return Tensor::empty({x.size(0), 2 * (config_.width << level), x.size(2), x.size(3)}, x.dtype(), x.device(),
+                       MemoryFormat::ChannelsLast);
+}
+
 // Shapes: those of the paper's form for 572x572 pixels.
 Tensor UNet::forward(const Tensor& x) {  // (N, in_channels, 572, 572)
   DLCUDA_CHECK(x.rank() == 4, ShapeError, "U-Net: images must be (N, C, H, W), got {}", to_string(x.shape()));
   for (const int axis : {2, 3}) output_extent(x.size(axis), config_);
   const auto depth = std::size_t(config_.depth);
-  std::vector<Tensor> skips;
+  struct Skip {
+    Tensor output, whole;
+  };
+  std::vector<Skip> skips;
   Tensor y = x;
   for (std::size_t level = 0; level <= depth; ++level) {
-    y = (*down_[level])(y);  // (N, 64, 568, 568), (N, 128, 280, 280), ... (N, 1024, 28, 28)
+    const Tensor whole = room_for_join(y, level);
+    const Tensor into = whole.defined() ? whole.channel_slice(0, whole.size(1) / 2) : Tensor();
+    y = (*down_[level])(y, into);  // (N, 64, 568, 568), (N, 128, 280, 280), ... (N, 1024, 28, 28)
     if (config_.dropout > 0 && level + 1 >= depth) y = dropout_(y);
     if (level == depth) break;
-    skips.push_back(y);
+    skips.push_back({y, whole});
     y = pool_(y);  // (N, 64, 284, 284), (N, 128, 140, 140), ... (N, 512, 32, 32)
   }
   for (std::size_t level = depth; level-- > 0;) {
-    y = (*joins_[level])(y, skips.back());  // (N, 1024, 56, 56), ... (N, 128, 392, 392)
+    y = (*joins_[level])(y, skips.back().output,
+                         skips.back().whole);  // (N, 1024, 56, 56), ... (N, 128, 392, 392)
     skips.pop_back();
     y = (*up_[level])(y);  // (N, 512, 52, 52), ... (N, 64, 388, 388)
   }

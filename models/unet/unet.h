@@ -47,7 +47,15 @@ struct UNetConfig {
 class UNetStage : public Module {
  public:
   UNetStage(std::int64_t in_channels, std::int64_t out_channels, const UNetConfig& config);
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Tensor& x) override { return forward(x, {}); }
+  /// into: undefined, or where the output goes, if writes_into(x).
+  Tensor forward(const Tensor& x, const Tensor& into);
+  using Module::operator();
+  Tensor operator()(const Tensor& x, const Tensor& into) {
+    return call([&] { return forward(x, into); });
+  }
+  /// Whether the output for x can be written as a part of another tensor, faster than it would be copied.
+  bool writes_into(const Tensor& x) const;
   std::string describe() const override;
 
  private:
@@ -64,10 +72,11 @@ class UNetJoin : public Module {
   UNetJoin(std::int64_t channels, UNetConfig::Enlarge enlarge);
   /// Throws Error: it takes two tensors.
   Tensor forward(const Tensor& x) override;
-  Tensor forward(const Tensor& x, const Tensor& skip);
+  /// whole: undefined, or the result, of which skip is the first channels already (transposed convolutions).
+  Tensor forward(const Tensor& x, const Tensor& skip, const Tensor& whole = {});
   using Module::operator();
-  Tensor operator()(const Tensor& x, const Tensor& skip) {
-    return call([&] { return forward(x, skip); });
+  Tensor operator()(const Tensor& x, const Tensor& skip, const Tensor& whole = {}) {
+    return call([&] { return forward(x, skip, whole); });
   }
   std::string describe() const override;
 
@@ -94,6 +103,10 @@ class UNet : public Module {
   static std::int64_t output_extent(std::int64_t extent, const UNetConfig& config);
 
  private:
+  /// What stage `level` of the contracting path, for its input x, and the step back up to it write together:
+  /// (N, 2 C, H, W). Undefined where the stage's output has to be copied.
+  Tensor room_for_join(const Tensor& x, std::size_t level) const;
+
   UNetConfig config_;
   MaxPool2d pool_;
   Dropout dropout_;

@@ -45,11 +45,6 @@ Tensor noise(const Shape& shape, DType dtype, Device device, MemoryFormat format
   return to_format(cast(result, dtype), format);
 }
 
-// Why some operations move more than 1.1 times what is necessary.
-const char* const kPartOfSector =
-    "a group's channels are a part of a sector, of which the block reads the whole; no model of the zoo has "
-    "it";
-
 class Cases {
  public:
   Cases(Device device, std::int64_t scale)
@@ -164,13 +159,11 @@ void Cases::norms(DType dtype) {
     }).reason = "the residual's gradient and x are read once more, for dx";
     const Tensor moments = zeros({n_, 16}, DType::F32, device_);
     const double m = bytes({moments});
-    KernelCase& forward = add("group_norm_forward", of + ", 16 groups", 2 * one + 2 * c + 2 * m,
-                              [=] { return group_norm_forward(x, 16, weight, bias); });
-    if (format == kLast) forward.allow(4.1, kPartOfSector);
-    KernelCase& backward = add("group_norm_backward", of + ", 16 groups", 5 * one + 3 * c + 2 * m,
-                               [=] { return group_norm_backward(y, x, weight, moments, moments); });
-    backward.reason = "dy and x are read once more, for the gradients of the parameters";
-    if (format == kLast) backward.allow(2.9, kPartOfSector);
+    add("group_norm_forward", of + ", 16 groups", 2 * one + 2 * c + 2 * m,
+        [=] { return group_norm_forward(x, 16, weight, bias); });
+    add("group_norm_backward", of + ", 16 groups", 5 * one + 3 * c + 2 * m, [=] {
+      return group_norm_backward(y, x, weight, moments, moments);
+    }).reason = "dy and x are read once more, for the gradients of the parameters";
     add("local_response_norm_forward", of, 2 * one, [=] { return local_response_norm_forward(x); });
     add("local_response_norm_backward", of, 3 * one, [=] { return local_response_norm_backward(y, x); });
   }
