@@ -10,6 +10,7 @@
 #include "dlcuda/kernels/confusion.h"
 #include "dlcuda/kernels/conv2d_fused.h"
 #include "dlcuda/kernels/conv2d_norm.h"
+#include "dlcuda/kernels/conv2d_pool.h"
 #include "dlcuda/kernels/conv_transpose2d.h"
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/cross_entropy.h"
@@ -18,6 +19,7 @@
 #include "dlcuda/kernels/group_norm.h"
 #include "dlcuda/kernels/indexing.h"
 #include "dlcuda/kernels/libraries.h"
+#include "dlcuda/kernels/linear.h"
 #include "dlcuda/kernels/local_response_norm.h"
 #include "dlcuda/kernels/loss_scale.h"
 #include "dlcuda/kernels/matmul.h"
@@ -87,6 +89,13 @@ void conv2d_forward(View, View, View, View, const Conv2dParams&) { refuse("conv2
 void conv2d_fused(View, View, View, View, View, const Conv2dParams&, const ActivationParams&, PackedWeight*) {
   refuse("conv2d_fused");
 }
+void conv2d_pool_forward(View, View, View, View, View, const Conv2dParams&, const ActivationParams&) {
+  refuse("conv2d_pool");
+}
+void conv2d_pool_backward(View, View, View, View, View, View, View, const Conv2dParams&,
+                          const ActivationParams&) {
+  refuse("conv2d_pool_backward");
+}
 void conv2d_backward_data(View, View, View, const Conv2dParams&) { refuse("conv2d_backward_data"); }
 void conv2d_backward_weight(View, View, View, View, const Conv2dParams&) { refuse("conv2d_backward_weight"); }
 bool conv2d_absorbs_norms(const Shape&, const Shape&, const Shape&, DType, const Conv2dParams&, bool) {
@@ -135,6 +144,10 @@ void group_norm_backward_data(View, View, View, View, View, View, const GroupNor
 }
 void group_norm_backward_parameters(View, View, View, View, View, View, const GroupNormLayout&) {
   refuse("group_norm_backward");
+}
+void linear_forward(View, View, View, View, const ActivationParams&) { refuse("linear_forward"); }
+void linear_backward(View, View, View, View, View, View, View, const ActivationParams&) {
+  refuse("linear_backward");
 }
 void local_response_norm_forward(View, View, const LocalResponseNormParams&) {
   refuse("local_response_norm");

@@ -46,7 +46,8 @@ void conv2d_forward(const TensorView& x, const TensorView& weight, const TensorV
   if (planes_apply(x, weight, y, params)) {
     const Scratch scratch(planes_bytes(x, weight, params));
     DLCUDA_BEST_LOOP(planes_forward)
-    (x, weight, bias, y, params, static_cast<float*>(scratch.data()), num_threads());
+    (x, weight, bias, y, {}, params, {.kind = Activation::Identity}, static_cast<float*>(scratch.data()),
+     num_threads());
     return;
   }
   if (!onednn_takes(x.dtype)) {

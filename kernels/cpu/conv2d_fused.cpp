@@ -103,10 +103,9 @@ void conv2d_fused(const TensorView& x, const TensorView& weight, const TensorVie
                   const TensorView& residual, const TensorView& y, const Conv2dParams& params,
                   const ActivationParams& activation, PackedWeight* packed) {
   if (!residual.data && planes_apply(x, weight, y, params)) {
-    conv2d_forward(x, weight, bias, y, params);
-    if (activation.kind != Activation::Identity) {
-      DLCUDA_BEST_LOOP(activation_forward)(y, y, activation);
-    }
+    const Scratch scratch(std::size_t(planes_scratch(x, weight, params, num_threads())) * sizeof(float));
+    DLCUDA_BEST_LOOP(planes_forward)
+    (x, weight, bias, y, {}, params, activation, static_cast<float*>(scratch.data()), num_threads());
     return;
   }
   // oneDNN's ReLUs turn NaN into 0, which would hide from a training that it has diverged; who packs weights

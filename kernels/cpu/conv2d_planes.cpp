@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "dlcuda/kernels/cpu/loops.h"
+#include "dlcuda/kernels/functors/activation.h"
 
 namespace dlcuda::kernels::cpu::DLCUDA_ISA {
 namespace {
@@ -256,10 +257,153 @@ DLCUDA_INLINE PlanesGeometry geometry(const TensorView& x, const TensorView& wei
           weight.shape[3]};
 }
 
+/// f of everything in `planes` that lies in front of `end`, row ends included.
+template <typename F>
+DLCUDA_INLINE void activate(float* planes, std::int64_t end, const F& f) {
+  for (std::int64_t i = 0; i < end; ++i) planes[i] = f.forward(planes[i]);
+}
+
+/// The means of the 2 x 2 windows of (channels, height, width) in planes of `pitch` columns.
+DLCUDA_INLINE void pool_planes(const float* planes, std::int64_t channels, std::int64_t height,
+                               std::int64_t width, std::int64_t plane, std::int64_t pitch, float* to) {
+  for (std::int64_t c = 0; c < channels; ++c) {
+    for (std::int64_t h = 0; h < height / 2; ++h, to += width / 2) {
+      const float* top = planes + c * plane + 2 * h * pitch;
+      const float* bottom = top + pitch;
+      for (std::int64_t w = 0; w < width / 2; ++w) {
+        to[w] = ((top[2 * w] + top[2 * w + 1]) + (bottom[2 * w] + bottom[2 * w + 1])) * 0.25f;
+      }
+    }
+  }
+}
+
+/// The gradient in front of the activation, from that of the means, into planes whose row ends stay as they
+/// are.
+template <typename F>
+DLCUDA_INLINE void slope_planes(const float* dpooled, const float* y, std::int64_t channels,
+                                std::int64_t height, std::int64_t width, float* planes, std::int64_t plane,
+                                std::int64_t pitch, const F& f) {
+  const std::int64_t pooled_height = height / 2, pooled_width = width / 2;
+  for (std::int64_t c = 0; c < channels; ++c) {
+    for (std::int64_t h = 0; h < height; ++h) {
+      const float* __restrict out = y + (c * height + h) * width;
+      float* __restrict to = planes + c * plane + h * pitch;
+      const bool covered = h / 2 < pooled_height;
+      const float* __restrict from = dpooled + (c * pooled_height + (covered ? h / 2 : 0)) * pooled_width;
+      const std::int64_t windows = covered ? pooled_width : 0;
+      for (std::int64_t w = 0; w < windows; ++w) {
+        const float share = from[w] * 0.25f;
+        to[2 * w] = f.backward(share, out[2 * w]);
+        to[2 * w + 1] = f.backward(share, out[2 * w + 1]);
+      }
+      for (std::int64_t w = 2 * windows; w < width; ++w) to[w] = f.backward(0.0f, out[w]);
+    }
+  }
+}
+
+/// Weights as (KH, O, C, KW), for scatter_row().
+DLCUDA_INLINE void pack_for_data(const PlanesGeometry& g, const float* w, float* packed) {
+  const std::int64_t kh = g.kernel_height, kw = g.kernel_width;
+  for (std::int64_t o = 0; o < g.out_channels; ++o) {
+    for (std::int64_t c = 0; c < g.in_channels; ++c) {
+      for (std::int64_t i = 0; i < kh; ++i) {
+        for (std::int64_t j = 0; j < kw; ++j) {
+          packed[((i * g.out_channels + o) * g.in_channels + c) * kw + j] =
+              w[((o * g.in_channels + c) * kh + i) * kw + j];
+        }
+      }
+    }
+  }
+}
+
+/// Extent of one kernel column's plane, with room for a block of positions beyond its end, which is also the
+/// zeros before the next plane's beginning.
+DLCUDA_INLINE std::int64_t column_plane(const PlanesGeometry& g, const Scratch& sizes) {
+  return sizes.in_plane + 2 * kPlanesBlock + g.kernel_width;
+}
+
+/// The input's gradient of one image, from its expanded dy.
+void data_gradient(const PlanesGeometry& g, const Scratch& sizes, const float* dy, const float* packed,
+                   float* columns, const Conv2dParams& params, std::int64_t height, std::int64_t width,
+                   float* to) {
+  const std::int64_t kw = g.kernel_width, column = column_plane(g, sizes);
+  const std::int64_t positions = g.out_height() * g.in_width;
+  for (std::int64_t c = 0; c < g.in_channels; ++c) {
+    std::memset(columns, 0, static_cast<std::size_t>(kw * column) * sizeof(float));
+    for (std::int64_t i = 0; i < g.kernel_height; ++i) {
+      scatter_row(g, dy, sizes.out_plane, packed + (i * g.out_channels * g.in_channels + c) * kw,
+                  columns + i * g.in_width, column, positions);
+    }
+    // Column j was computed j positions to the left of where it belongs.
+    for (std::int64_t p = 0; p < sizes.in_plane; p += kLanes) {
+      Vector sum = load(columns + p);
+      for (std::int64_t j = 1; j < kw; ++j) sum += load(columns + j * column + p - j);
+      store(columns + p, sum);
+    }
+    for (std::int64_t h = 0; h < height; ++h) {
+      std::memcpy(to + (c * height + h) * width,
+                  columns + (h + params.padding[0]) * g.in_width + params.padding[1],
+                  static_cast<std::size_t>(width) * sizeof(float));
+    }
+  }
+}
+
+/// A thread's sums of the weight's gradient, lane by lane, and behind them those of the bias's.
+struct WeightSums {
+  std::int64_t weights, size;
+  /// A multiple of a block, so that what follows begins aligned.
+  explicit WeightSums(const PlanesGeometry& g)
+      : weights(g.out_channels * g.in_channels * g.kernel_height * g.kernel_width),
+        size(((weights * kLanes + g.out_channels) / kPlanesBlock + 1) * kPlanesBlock) {}
+};
+
+/// Adds what `count` expanded images give.
+void add_weight_gradients(const PlanesGeometry& g, const Scratch& sizes, const float* in, const float* out,
+                          std::int64_t count, float* sums) {
+  const std::int64_t filter = g.in_channels * g.kernel_height * g.kernel_width;
+  const std::int64_t positions = g.out_height() * g.in_width;
+  for (std::int64_t c = 0; c < g.in_channels; ++c) {
+    for (std::int64_t i = 0; i < g.kernel_height; ++i) {
+      const float* rows = in + c * sizes.in_plane + i * g.in_width;
+      gradient_rows({out, rows, count, positions, sizes.out_plane, sizes.out_size, sizes.in_size},
+                    sums + (c * g.kernel_height + i) * g.kernel_width * kLanes, g.out_channels, filter,
+                    g.kernel_width);
+    }
+  }
+  float* bias_sums = sums + g.out_channels * filter * kLanes;
+  for (std::int64_t o = 0; o < count * g.out_channels; ++o) {
+    const float* plane = out + o / g.out_channels * sizes.out_size + o % g.out_channels * sizes.out_plane;
+    Vector sum{};
+    for (std::int64_t p = 0; p < positions; p += kLanes) sum += load(plane + p);
+    for (int lane = 0; lane < kLanes; ++lane) bias_sums[o % g.out_channels] += sum[lane];
+  }
+}
+
+/// Parts and lanes in order: the same bits for the same thread count.
+void merge_weight_gradients(const PlanesGeometry& g, const float* parts, std::int64_t part_size, int threads,
+                            const TensorView& dw, const TensorView& db) {
+  const std::int64_t weights = WeightSums(g).weights;
+  float* to = dw.as<float>();
+  for (std::int64_t k = 0; k < weights; ++k) {
+    Vector sum = load(parts + k * kLanes);
+    for (int part = 1; part < threads; ++part) sum += load(parts + part * part_size + k * kLanes);
+    float total = 0;
+    for (int lane = 0; lane < kLanes; ++lane) total += sum[lane];
+    to[k] = total;
+  }
+  if (!db.data) return;
+  for (std::int64_t o = 0; o < g.out_channels; ++o) {
+    float sum = 0;
+    for (int part = 0; part < threads; ++part) sum += parts[part * part_size + weights * kLanes + o];
+    db.as<float>()[o] = sum;
+  }
+}
+
 }  // namespace
 
 void planes_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,
-                    const TensorView& y, const Conv2dParams& params, float* scratch, int threads) {
+                    const TensorView& y, const TensorView& pooled, const Conv2dParams& params,
+                    const ActivationParams& activation, float* scratch, int threads) {
   const PlanesGeometry g = geometry(x, weight, params);
   // Weights as (C, KH, KW, O): the filters of one tap side by side.
   const std::int64_t taps = g.in_channels * g.kernel_height * g.kernel_width;
@@ -271,18 +415,28 @@ void planes_forward(const TensorView& x, const TensorView& weight, const TensorV
   const Scratch sizes(g);
   const std::int64_t height = x.shape[2], width = x.shape[3], out_height = g.out_height(),
                      out_width = g.out_width();
+  const std::int64_t pooled_size = g.out_channels * (out_height / 2) * (out_width / 2);
   const float* from = x.as<const float>();
   const float* b = bias.as<const float>();
   float* to = y.as<float>();
+  float* means = pooled.as<float>();
+  const bool activates = activation.kind != Activation::Identity;
   parallel_for(threads, 1, [=, &g, &params](std::int64_t part_begin, std::int64_t part_end) {
     for (std::int64_t part = part_begin; part < part_end; ++part) {
       float* in = planes + part * (sizes.in_size + sizes.out_size);
       float* out = in + sizes.in_size;
-      std::memset(in, 0, static_cast<std::size_t>(sizes.in_size) * sizeof(float));
+      std::memset(in, 0, static_cast<std::size_t>(sizes.in_size + sizes.out_size) * sizeof(float));
       for (std::int64_t n = part * g.batch / threads; n < (part + 1) * g.batch / threads; ++n) {
         expand(from + n * g.in_channels * height * width, g.in_channels, height, width, in, sizes.in_plane,
                g.in_width, params.padding[0], params.padding[1]);
         correlate_all(g, in, sizes.in_plane, scratch, b, out, sizes.out_plane);
+        if (activates) {
+          functors::visit_activation<float>(activation, [&](auto f) { activate(out, sizes.out_size, f); });
+        }
+        if (means != nullptr) {
+          pool_planes(out, g.out_channels, out_height, out_width, sizes.out_plane, g.in_width,
+                      means + n * pooled_size);
+        }
         for (std::int64_t row = 0; row < g.out_channels * out_height; ++row) {
           std::memcpy(to + (n * g.out_channels * out_height + row) * out_width,
                       out + row / out_height * sizes.out_plane + row % out_height * g.in_width,
@@ -297,52 +451,22 @@ void planes_backward_data(const TensorView& dy, const TensorView& weight, const 
                           const Conv2dParams& params, float* scratch, int threads) {
   const PlanesGeometry g = geometry(dx, weight, params);
   const Scratch sizes(g);
-  // Weights as (KH, O, C, KW).
-  const std::int64_t kh = g.kernel_height, kw = g.kernel_width;
-  const float* w = weight.as<const float>();
-  float* packed = scratch;
-  for (std::int64_t o = 0; o < g.out_channels; ++o) {
-    for (std::int64_t c = 0; c < g.in_channels; ++c) {
-      for (std::int64_t i = 0; i < kh; ++i) {
-        for (std::int64_t j = 0; j < kw; ++j) {
-          packed[((i * g.out_channels + o) * g.in_channels + c) * kw + j] =
-              w[((o * g.in_channels + c) * kh + i) * kw + j];
-        }
-      }
-    }
-  }
+  pack_for_data(g, weight.as<const float>(), scratch);
+  const float* packed = scratch;
   float* planes = scratch + planes_weights(weight);
-  // One plane a kernel column, with room for a block of positions beyond its end, which is also the zeros
-  // before the next plane's beginning.
-  const std::int64_t column = sizes.in_plane + 2 * kPlanesBlock + kw;
-  const std::int64_t height = dx.shape[2], width = dx.shape[3], positions = g.out_height() * g.in_width;
+  const std::int64_t columns_size = g.kernel_width * column_plane(g, sizes);
+  const std::int64_t height = dx.shape[2], width = dx.shape[3];
   const float* from = dy.as<const float>();
   float* to = dx.as<float>();
-  parallel_for(threads, 1, [=, &g, &params](std::int64_t part_begin, std::int64_t part_end) {
+  parallel_for(threads, 1, [=, &g, &params, &sizes](std::int64_t part_begin, std::int64_t part_end) {
     for (std::int64_t part = part_begin; part < part_end; ++part) {
-      float* out = planes + part * (sizes.out_size + kw * column);
+      float* out = planes + part * (sizes.out_size + columns_size);
       float* columns = out + sizes.out_size;
       for (std::int64_t n = part * g.batch / threads; n < (part + 1) * g.batch / threads; ++n) {
         expand(from + n * g.out_channels * g.out_height() * g.out_width(), g.out_channels, g.out_height(),
                g.out_width(), out, sizes.out_plane, g.in_width, 0, 0);
-        for (std::int64_t c = 0; c < g.in_channels; ++c) {
-          std::memset(columns, 0, static_cast<std::size_t>(kw * column) * sizeof(float));
-          for (std::int64_t i = 0; i < kh; ++i) {
-            scatter_row(g, out, sizes.out_plane, packed + (i * g.out_channels * g.in_channels + c) * kw,
-                        columns + i * g.in_width, column, positions);
-          }
-          // Column j was computed j positions to the left of where it belongs.
-          for (std::int64_t p = 0; p < sizes.in_plane; p += kLanes) {
-            Vector sum = load(columns + p);
-            for (std::int64_t j = 1; j < kw; ++j) sum += load(columns + j * column + p - j);
-            store(columns + p, sum);
-          }
-          for (std::int64_t h = 0; h < height; ++h) {
-            std::memcpy(to + ((n * g.in_channels + c) * height + h) * width,
-                        columns + (h + params.padding[0]) * g.in_width + params.padding[1],
-                        static_cast<std::size_t>(width) * sizeof(float));
-          }
-        }
+        data_gradient(g, sizes, out, packed, columns, params, height, width,
+                      to + n * g.in_channels * height * width);
       }
     }
   });
@@ -352,15 +476,12 @@ void planes_backward_weight(const TensorView& x, const TensorView& dy, const Ten
                             const TensorView& db, const Conv2dParams& params, float* scratch, int threads) {
   const PlanesGeometry g = geometry(x, dw, params);
   const Scratch sizes(g);
-  const std::int64_t filter = g.in_channels * g.kernel_height * g.kernel_width;
-  const std::int64_t weights = g.out_channels * filter;
-  // The bias gradients at the end; a multiple of a vector, so that the planes begin aligned.
-  const std::int64_t sums_size = ((weights * kLanes + g.out_channels) / kPlanesBlock + 1) * kPlanesBlock;
+  const std::int64_t sums_size = WeightSums(g).size;
   const std::int64_t part_size = sums_size + kPlanesImages * (sizes.in_size + sizes.out_size);
-  const std::int64_t positions = g.out_height() * g.in_width, out_pixels = g.out_height() * g.out_width();
+  const std::int64_t out_pixels = g.out_height() * g.out_width();
   const float* input = x.as<const float>();
   const float* slopes = dy.as<const float>();
-  parallel_for(threads, 1, [=, &g, &params, &x](std::int64_t part_begin, std::int64_t part_end) {
+  parallel_for(threads, 1, [=, &g, &params, &sizes, &x](std::int64_t part_begin, std::int64_t part_end) {
     for (std::int64_t part = part_begin; part < part_end; ++part) {
       float* sums = scratch + part * part_size;
       float* in = sums + sums_size;
@@ -376,42 +497,58 @@ void planes_backward_weight(const TensorView& x, const TensorView& dy, const Ten
           expand(slopes + (first + k) * g.out_channels * out_pixels, g.out_channels, g.out_height(),
                  g.out_width(), out + k * sizes.out_size, sizes.out_plane, g.in_width, 0, 0);
         }
-        for (std::int64_t c = 0; c < g.in_channels; ++c) {
-          for (std::int64_t i = 0; i < g.kernel_height; ++i) {
-            const float* rows = in + c * sizes.in_plane + i * g.in_width;
-            gradient_rows({out, rows, count, positions, sizes.out_plane, sizes.out_size, sizes.in_size},
-                          sums + (c * g.kernel_height + i) * g.kernel_width * kLanes, g.out_channels, filter,
-                          g.kernel_width);
-          }
-        }
-        float* bias_sums = sums + weights * kLanes;
-        for (std::int64_t o = 0; o < count * g.out_channels; ++o) {
-          const float* plane =
-              out + o / g.out_channels * sizes.out_size + o % g.out_channels * sizes.out_plane;
-          Vector sum{};
-          for (std::int64_t p = 0; p < positions; p += kLanes) sum += load(plane + p);
-          for (int lane = 0; lane < kLanes; ++lane) bias_sums[o % g.out_channels] += sum[lane];
-        }
+        add_weight_gradients(g, sizes, in, out, count, sums);
       }
     }
   });
-  // Parts and lanes in order: the same bits for the same thread count.
-  float* to = dw.as<float>();
-  parallel_for(weights, 512, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t k = begin; k < end; ++k) {
-      Vector sum = load(scratch + k * kLanes);
-      for (int part = 1; part < threads; ++part) sum += load(scratch + part * part_size + k * kLanes);
-      float total = 0;
-      for (int lane = 0; lane < kLanes; ++lane) total += sum[lane];
-      to[k] = total;
+  merge_weight_gradients(g, scratch, part_size, threads, dw, db);
+}
+
+void planes_pool_backward(const PlanesPoolBackward& views, const Conv2dParams& params,
+                          const ActivationParams& activation, float* scratch, int threads) {
+  const auto& [dpooled, y, x, weight, dx, dw, db] = views;
+  const PlanesGeometry g = geometry(x, weight, params);
+  const Scratch sizes(g);
+  const float* packed = scratch;
+  if (dx.data) pack_for_data(g, weight.as<const float>(), scratch);
+  float* parts = scratch + planes_weights(weight);
+  const std::int64_t sums_size = WeightSums(g).size, images_size = sizes.in_size + sizes.out_size;
+  const std::int64_t columns_size =
+      (g.kernel_width * column_plane(g, sizes) / kPlanesBlock + 1) * kPlanesBlock;
+  const std::int64_t part_size = sums_size + kPlanesImages * images_size + columns_size;
+  const std::int64_t height = x.shape[2], width = x.shape[3], in_image = g.in_channels * height * width;
+  const std::int64_t out_image = g.out_channels * g.out_height() * g.out_width();
+  const std::int64_t pooled_image = g.out_channels * (g.out_height() / 2) * (g.out_width() / 2);
+  const float *input = x.as<const float>(), *output = y.as<const float>(), *means = dpooled.as<const float>();
+  float* to = dx.as<float>();
+  parallel_for(threads, 1, [=, &g, &params, &sizes](std::int64_t part_begin, std::int64_t part_end) {
+    for (std::int64_t part = part_begin; part < part_end; ++part) {
+      float* sums = parts + part * part_size;
+      float* in = sums + sums_size;
+      float* out = in + kPlanesImages * sizes.in_size;
+      float* columns = out + kPlanesImages * sizes.out_size;
+      std::memset(sums, 0, static_cast<std::size_t>(part_size) * sizeof(float));
+      const std::int64_t end = (part + 1) * g.batch / threads;
+      for (std::int64_t first = part * g.batch / threads; first < end; first += kPlanesImages) {
+        const std::int64_t count = end - first < kPlanesImages ? end - first : kPlanesImages;
+        for (std::int64_t k = 0; k < count; ++k) {
+          expand(input + (first + k) * in_image, g.in_channels, height, width, in + k * sizes.in_size,
+                 sizes.in_plane, g.in_width, params.padding[0], params.padding[1]);
+          float* slopes = out + k * sizes.out_size;
+          functors::visit_output_activation<float>(activation, [&](auto f) {
+            slope_planes(means + (first + k) * pooled_image, output + (first + k) * out_image, g.out_channels,
+                         g.out_height(), g.out_width(), slopes, sizes.out_plane, g.in_width, f);
+          });
+          if (to != nullptr) {
+            data_gradient(g, sizes, slopes, packed, columns, params, height, width,
+                          to + (first + k) * in_image);
+          }
+        }
+        add_weight_gradients(g, sizes, in, out, count, sums);
+      }
     }
   });
-  if (!db.data) return;
-  for (std::int64_t o = 0; o < g.out_channels; ++o) {
-    float sum = 0;
-    for (int part = 0; part < threads; ++part) sum += scratch[part * part_size + weights * kLanes + o];
-    db.as<float>()[o] = sum;
-  }
+  merge_weight_gradients(g, parts, part_size, threads, dw, db);
 }
 
 }  // namespace dlcuda::kernels::cpu::DLCUDA_ISA

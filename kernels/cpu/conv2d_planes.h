@@ -7,6 +7,7 @@
 // dilation, no groups.
 #pragma once
 
+#include "dlcuda/kernels/activation.h"
 #include "dlcuda/kernels/conv2d.h"
 
 namespace dlcuda::kernels::cpu {
@@ -25,14 +26,24 @@ std::int64_t planes_scratch(const TensorView& x, const TensorView& weight, const
 bool planes_apply(const TensorView& x, const TensorView& weight, const TensorView& y,
                   const Conv2dParams& params);
 
+/// What a convolution with an activation and 2 x 2 average pooling behind it leaves for its backward pass,
+/// and where the gradients go: dx may be a null view.
+struct PlanesPoolBackward {
+  TensorView dpooled, y, x, weight, dx, dw, db;
+};
+
+// pooled: the means of y's 2 x 2 windows, or a null view.
 DLCUDA_CPU_LOOPS(void planes_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,
-                                     const TensorView& y, const Conv2dParams& params, float* scratch,
-                                     int threads);
+                                     const TensorView& y, const TensorView& pooled,
+                                     const Conv2dParams& params, const ActivationParams& activation,
+                                     float* scratch, int threads);
                  void planes_backward_data(const TensorView& dy, const TensorView& weight,
                                            const TensorView& dx, const Conv2dParams& params, float* scratch,
                                            int threads);
                  void planes_backward_weight(const TensorView& x, const TensorView& dy, const TensorView& dw,
                                              const TensorView& db, const Conv2dParams& params, float* scratch,
-                                             int threads);)
+                                             int threads);
+                 void planes_pool_backward(const PlanesPoolBackward& views, const Conv2dParams& params,
+                                           const ActivationParams& activation, float* scratch, int threads);)
 
 }  // namespace dlcuda::kernels::cpu

@@ -38,7 +38,9 @@ std::int64_t planes_scratch(const TensorView& x, const TensorView& weight, const
   const std::int64_t image =
       (x.shape[1] + weight.shape[0] + kernel_width) * (height * width + kernel_width + 2 * kPlanesBlock);
   const std::int64_t sums = weights * kMostLanes + weight.shape[0] + kPlanesBlock;
-  return weights + kPlanesBlock + threads * (sums + kPlanesImages * image);
+  // The gradients of one call may all be in work at once: images of both sides, and the columns of one.
+  const std::int64_t columns = kernel_width * (height * width + kernel_width + 2 * kPlanesBlock);
+  return weights + kPlanesBlock + threads * (sums + kPlanesImages * image + columns + kPlanesBlock);
 }
 
 }  // namespace dlcuda::kernels::cpu

@@ -2,6 +2,7 @@
 
 #include "dlcuda/core/check.h"
 #include "dlcuda/kernels/bias.h"
+#include "dlcuda/kernels/linear.h"
 #include "dlcuda/kernels/matmul.h"
 #include "dlcuda/layers/functional/activation.h"
 #include "dlcuda/layers/recording.h"
@@ -30,6 +31,18 @@ struct SavedLinear {
   SavedLinear(const Tensor& x_, const Tensor& weight_)
       : x(save_if(needs_gradient(weight_), x_)), weight(save_if(needs_gradient(x_), weight_)) {}
 
+  /// Of x, weight and bias, of a layer that ran in one call, and so do these. `y`: of an activation.
+  std::vector<Tensor> small_gradients(const BackwardContext& context, const Tensor& y,
+                                      const kernels::ActivationParams& activation) const {
+    auto gradients = kernels::linear_backward({.dy = as_format(context.grad, MemoryFormat::Contiguous),
+                                               .y = y,
+                                               .x = context.needs(1) ? x.get() : Tensor(),
+                                               .weight = context.needs(0) ? weight.get() : Tensor(),
+                                               .with_bias = context.needs(2)},
+                                              activation);
+    return {std::move(gradients.x), std::move(gradients.weight), std::move(gradients.bias)};
+  }
+
   /// Of x, weight and bias. `db`: that of the bias, if it is known.
   std::vector<Tensor> gradients(const Tensor& dy, const BackwardContext& context, Tensor db = {}) const {
     Tensor dx, dw;
@@ -40,10 +53,27 @@ struct SavedLinear {
   }
 };
 
+/// Both passes in one call each. activation: one whose backward pass reads the output.
+Tensor small_linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                    const kernels::ActivationParams& activation) {
+  Tensor y = kernels::linear_forward(x, weight, bias, activation);
+  if (!any_requires_grad({x, weight, bias})) return y;
+  const bool plain = activation.kind == kernels::Activation::Identity;
+  Saved saved_y = save_if(!plain, y);
+  return record(plain ? "linear" : "linear_activation", std::move(y), {x, weight, bias},
+                [saved = SavedLinear(x, weight), saved_y = std::move(saved_y),
+                 activation](const BackwardContext& context) {
+                  return saved.small_gradients(context, saved_y.get(), activation);
+                });
+}
+
 }  // namespace
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   check_linear(x, weight);
+  if (kernels::is_small_linear(x, weight, bias)) {
+    return small_linear(x, weight, bias, {.kind = kernels::Activation::Identity});
+  }
   Tensor y = kernels::matmul(x, weight, bias, {.transpose_b = true});
   if (!any_requires_grad({x, weight, bias})) return y;
   return record("linear", std::move(y), {x, weight, bias},
@@ -59,6 +89,7 @@ Tensor linear_activation(const Tensor& x, const Tensor& weight, const Tensor& bi
     return functional::activation(linear(x, weight, bias), activation);
   }
   check_linear(x, weight);
+  if (kernels::is_small_linear(x, weight, bias)) return small_linear(x, weight, bias, activation);
   Tensor y = kernels::activation_forward(kernels::matmul(x, weight, bias, {.transpose_b = true}), activation);
   if (!any_requires_grad({x, weight, bias})) return y;
   Saved saved_y(y);

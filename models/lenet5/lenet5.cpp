@@ -13,7 +13,6 @@ LeNet5::LeNet5(const LeNet5Config& config)
     : conv1_(
           {.in_channels = config.in_channels, .out_channels = 6, .kernel = {5, 5}, .scheme = config.scheme}),
       conv2_({.in_channels = 6, .out_channels = 16, .kernel = {5, 5}, .scheme = config.scheme}),
-      pool_({.kernel = {2, 2}, .stride = {2, 2}}),
       fc1_({.in_features = 400, .out_features = 120, .scheme = config.scheme}),
       fc2_({.in_features = 120, .out_features = 84, .scheme = config.scheme}),
       fc3_({.in_features = 84, .out_features = config.classes, .scheme = config.scheme}) {
@@ -26,8 +25,8 @@ LeNet5::LeNet5(const LeNet5Config& config)
 }
 
 Tensor LeNet5::forward(const Tensor& x) {  // (N, 1, 32, 32)
-  Tensor y = pool_(conv1_(x, {}, kTanh));  // (N, 6, 28, 28) -> (N, 6, 14, 14)
-  y = pool_(conv2_(y, {}, kTanh));         // (N, 16, 10, 10) -> (N, 16, 5, 5)
+  Tensor y = conv1_(x, kTanh, pool_);      // (N, 6, 28, 28) -> (N, 6, 14, 14)
+  y = conv2_(y, kTanh, pool_);             // (N, 16, 10, 10) -> (N, 16, 5, 5)
   y = functional::flatten(y);              // (N, 400)
   y = fc1_(y, kTanh);                      // (N, 120)
   y = fc2_(y, kTanh);                      // (N, 84)

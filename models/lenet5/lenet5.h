@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "dlcuda/core/macros.h"
-#include "dlcuda/layers/layers.h"
+#include "dlcuda/layers/conv_pool.h"
 #include "dlcuda/models/zoo.h"
 
 namespace dlcuda DLCUDA_API {
@@ -30,8 +30,8 @@ class LeNet5 : public Module {
   std::string describe() const override { return "LeNet-5"; }
 
  private:
-  Conv2d conv1_, conv2_;
-  AvgPool2d pool_;
+  PooledConv2d conv1_, conv2_;
+  HalvingPool pool_;
   Linear fc1_, fc2_, fc3_;
 };
 

@@ -189,8 +189,8 @@ TEST_F(TrainMain, ErrorsGoToStandardErrorWithTheirExitCode) {
 TEST_F(TrainMain, ProfileIsWrittenAndPrinted) {
   const std::string file = (folder_ / "trace.json").string();
   EXPECT_EQ(run({"--profile", file, "--batch-size", "8"}), 0) << stderr_;
-  EXPECT_THAT(stdout_,
-              testing::AllOf(testing::HasSubstr("steps 3 to 8"), testing::HasSubstr("matmul (backward)")));
+  EXPECT_THAT(stdout_, testing::AllOf(testing::HasSubstr("steps 3 to 8"),
+                                      testing::HasSubstr("linear_backward (backward)")));
   EXPECT_TRUE(std::filesystem::is_regular_file(file));
 
   out_ = (folder_ / "never").string();
