@@ -67,12 +67,12 @@ TEST(Tool, MemoryOfATraining) {
   EXPECT_THAT(text, HasSubstr("fc1"));
   EXPECT_THAT(text, HasSubstr("largest batch within"));
   const auto plan = [](const std::vector<std::string>& more) {
-    std::vector<std::string> arguments{"memory", "lenet5", "--json"};
+    // A GPU that is not here can be planned for.
+    std::vector<std::string> arguments{"memory", "lenet5", "--json", "--device", "cuda:7"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return json::parse(output_of(arguments));
   };
-  // A GPU that is not here can be planned for.
-  const json adam = plan({"--batch-size", "64", "--limit", "0.01", "--device", "cuda:7"});
+  const json adam = plan({"--batch-size", "64", "--limit", "0.01"});
   EXPECT_EQ(adam["batch_size"], 64);
   EXPECT_EQ(adam["limit_bytes"], 10737418);
   const std::int64_t largest = adam["largest_batch"];
