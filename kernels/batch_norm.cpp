@@ -114,10 +114,15 @@ BatchNormOutput outputs_of(const Tensor& x, const Tensor& into) {
           Tensor::empty(channels, dtype, x.device())};
 }
 
+/// Whether the backend takes a slice of x's shape as it is; the CPU's loops go through dense tensors.
+bool takes_slices(const Tensor& x) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 31;  // elements that kernels/cuda/batch_norm.cu numbers
+  return x.device().is_cuda() && x.numel() < kMost;
+}
+
 void apply(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& residual,
            const ActivationParams& activation, const BatchNormOutput& out) {
-  // The CPU's loops write dense tensors.
-  const bool detour = x.device().is_cpu() && !out.y.is_dense();
+  const bool detour = !out.y.is_dense() && !takes_slices(x);
   const Tensor y = detour ? Tensor::empty_like(x) : out.y;
   const bool last = channels_come_last(x, y);
   DLCUDA_DISPATCH_LOOPS(x.device(), batch_norm_apply, by_channel(x, last), out.mean.raw(),
@@ -275,7 +280,7 @@ BatchNormGradients batch_norm_backward(const BatchNormBackward& of, bool trainin
   BatchNormGradients gradients{Tensor::empty_like(x), Tensor::empty_like(of.mean),
                                Tensor::empty_like(of.mean), Tensor()};
   // Slices are read by CUDA's first pass alone.
-  const Tensor dy = x.device().is_cpu() ? to_format(of.dy, of.dy.format()) : of.dy;
+  const Tensor dy = takes_slices(x) ? of.dy : to_format(of.dy, of.dy.format());
   // The first pass leaves g where someone else wants it, or where it is a sum: the second one reads less
   // then.
   const bool leaves_g = of.more.defined() || !dy.is_dense() || (with_residual && activated);

@@ -108,6 +108,11 @@ void conv2d_fused(const TensorView& x, const TensorView& weight, const TensorVie
     (x, weight, bias, y, {}, params, activation, static_cast<float*>(scratch.data()), num_threads());
     return;
   }
+  if (!residual.data && planes_suit(x, weight, y, params)) {
+    const Tensor x32 = onednn_to_f32(x), weight32 = onednn_to_f32(weight), y32 = onednn_to_f32(y);
+    conv2d_fused(x32.raw(), weight32.raw(), bias, {}, y32.raw(), params, activation, nullptr);
+    return onednn_from_f32(y32, y);
+  }
   // oneDNN's ReLUs turn NaN into 0, which would hide from a training that it has diverged; who packs weights
   // infers.
   const bool hides_nan = activation.kind == Activation::Relu || activation.kind == Activation::Relu6;

@@ -22,7 +22,11 @@ inline constexpr std::int64_t kPlanesImages = 4;
 std::int64_t planes_scratch(const TensorView& x, const TensorView& weight, const Conv2dParams& params,
                             int threads);
 
-/// True where the conditions hold and this way is the faster one.
+/// True where the conditions hold and this way is the faster one, in f32 or with 16-bit tensors that become
+/// f32 first.
+bool planes_suit(const TensorView& x, const TensorView& weight, const TensorView& y,
+                 const Conv2dParams& params);
+/// The same in f32.
 bool planes_apply(const TensorView& x, const TensorView& weight, const TensorView& y,
                   const Conv2dParams& params);
 

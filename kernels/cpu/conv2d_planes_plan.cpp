@@ -16,7 +16,12 @@ constexpr std::int64_t kMostLanes = 16;
 
 bool planes_apply(const TensorView& x, const TensorView& weight, const TensorView& y,
                   const Conv2dParams& params) {
-  if (x.dtype != DType::F32 || params.groups != 1 || !lies_contiguous(x) || !lies_contiguous(y) ||
+  return x.dtype == DType::F32 && planes_suit(x, weight, y, params);
+}
+
+bool planes_suit(const TensorView& x, const TensorView& weight, const TensorView& y,
+                 const Conv2dParams& params) {
+  if (x.dtype == DType::F64 || params.groups != 1 || !lies_contiguous(x) || !lies_contiguous(y) ||
       !lies_contiguous(weight)) {
     return false;
   }

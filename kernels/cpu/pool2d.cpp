@@ -82,6 +82,20 @@ template <typename T, typename Lanes>
 DLCUDA_INLINE void average_rows(const T* __restrict top, const T* __restrict bottom, T* __restrict to,
                                 std::int64_t out_width, Lanes lanes) {
   using C = compute_t<T>;
+  if constexpr (sizeof(T) == 2 && std::is_same_v<Lanes, OneLane>) {
+    // Neighbours of 16 bits are vector code once they are f32.
+    constexpr std::int64_t kPiece = 64;
+    for (std::int64_t first = 0; first < out_width; first += kPiece) {
+      const std::int64_t count = out_width - first < kPiece ? out_width - first : kPiece;
+      C above[2 * kPiece], below[2 * kPiece];
+      for (std::int64_t i = 0; i < 2 * count; ++i) above[i] = static_cast<C>(top[2 * first + i]);
+      for (std::int64_t i = 0; i < 2 * count; ++i) below[i] = static_cast<C>(bottom[2 * first + i]);
+      C mean[kPiece];
+      average_rows(above, below, mean, count, lanes);
+      for (std::int64_t i = 0; i < count; ++i) to[first + i] = static_cast<T>(mean[i]);
+    }
+    return;
+  }
   for (std::int64_t ow = 0; ow < out_width; ++ow) {
     for (std::int64_t c = 0; c < lanes; ++c) {
       const std::int64_t left = 2 * ow * lanes + c, right = left + lanes;

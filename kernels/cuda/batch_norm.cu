@@ -44,17 +44,20 @@ __device__ __forceinline__ float activated(const F& f, const functors::ChannelSc
 }
 
 /// Where the elements of (outer, C, inner) lie: in a channel slice, its rows of C * inner elements have gaps
-/// between them.
+/// between them. The elements of a slice have numbers of 32 bits (kernels/batch_norm.cpp), since wider ones
+/// would take registers that the reductions do not have.
 struct Rows {
-  std::int64_t length, gap;
-  explicit Rows(const TensorView& x) : length(x.shape[1] * x.shape[2]), gap(x.strides[0] - length) {}
+  std::uint32_t length = 1;
+  std::int32_t gap;
+  explicit Rows(const TensorView& x) {
+    const std::int64_t row = x.shape[1] * x.shape[2];
+    gap = static_cast<std::int32_t>(x.strides[0] - row);
+    if (gap != 0) length = static_cast<std::uint32_t>(row);
+  }
 
   __device__ std::int64_t at(std::int64_t i) const {
     if (gap == 0) return i;
-    const bool narrow = ((i | length) >> 32) == 0;  // a quotient of 32 bits costs a quarter
-    const std::int64_t row =
-        narrow ? static_cast<std::uint32_t>(i) / static_cast<std::uint32_t>(length) : i / length;
-    return i + row * gap;
+    return i + static_cast<std::int64_t>(static_cast<std::uint32_t>(i) / length) * gap;
   }
   /// Whether what begins a pack of 16 bytes in a dense tensor does so here.
   bool aligned(DType dtype) const { return gap * static_cast<std::int64_t>(size_of(dtype)) % 16 == 0; }
