@@ -128,8 +128,7 @@ double Trainer::learning_rate(std::int64_t step) const {
 }
 
 bool Trainer::launches_several() const {
-  const bool drawing = config_.memory_timeline != nullptr && steps_done_ < 2;
-  return config_.steps_per_launch > 1 && config_.capture && !drawing;
+  return config_.steps_per_launch > 1 && config_.capture && !draws_memory();
 }
 
 // Nothing in here waits for the device. What differs from step to step is set outside the step, which may be
@@ -137,7 +136,7 @@ bool Trainer::launches_several() const {
 void Trainer::update(const Batch& batch) {
   const ProfileRange range([&] { return ProfileRange::Name{fmt::format("step {}", steps_done_ + 1), ""}; });
   parts_.optimizer.set_learning_rate(learning_rate(steps_done_));
-  if (config_.memory_timeline != nullptr && steps_done_ < 2) {
+  if (draws_memory()) {
     if (steps_done_ == 1) config_.memory_timeline->begin();
     step(batch);
     if (steps_done_ == 1) config_.memory_timeline->finish();

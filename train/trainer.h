@@ -81,6 +81,8 @@ class Trainer {
   const Batch* next_batch();
   void end_profiled_step();
   double learning_rate(std::int64_t step) const;
+  /// Whether the next step is one of those that run as they are, for the picture of their memory.
+  bool draws_memory() const { return config_.memory_timeline != nullptr && steps_done_ < 2; }
   /// Whether steps wait for others, to be launched together.
   bool launches_several() const;
   void update(const Batch& batch);

@@ -28,7 +28,6 @@ template <typename T, typename Input, int kStride>
 struct ForwardTiles {
   using Merging = MergeSums;
   static constexpr int kAtOnce = 1;
-  static constexpr int kReach = reach_of(kStride);
   const T *x, *weight;
   T* y;
   Input input;
@@ -48,36 +47,19 @@ struct ForwardTiles {
   __device__ void add(const Shared<N>& shared, std::int64_t, std::int64_t row, int, int, std::int64_t channel,
                       ChannelSums (&states)[N]) const {
     const auto tile = grid.at(row);
-    const T* from = x + std::int64_t{tile.image} * s.h.in * s.w.in * s.channels + channel;
-    const std::int32_t h0 = tile.row * kStride - s.h.padding, w0 = tile.column * kStride - s.w.padding;
     float sums[kSide][kSide][N] = {};
+    for_each_input<kStride, N>(x, s, tile, channel, input, shared.channels,
+                               [&](int i, int j, const float(&values)[N]) {
 #pragma unroll
-    for (int j = 0; j < kReach; ++j) {
-      const std::int32_t w = w0 + j;
-      if (!s.w.inside(w)) continue;
-      Pack<T, N> column[kReach]{};
+                                 for (int q = 0; q < kSide; ++q) {
 #pragma unroll
-      for (int i = 0; i < kReach; ++i) {
-        const std::int32_t h = h0 + i;
-        if (s.h.inside(h)) column[i] = load_pack<T, N>(from + std::int64_t{h * s.w.in + w} * s.channels, 0);
-      }
-#pragma unroll
-      for (int i = 0; i < kReach; ++i) {
-        if (!s.h.inside(h0 + i)) continue;
-        float values[N];
-        to_floats(column[i], values);
-        input.apply(shared.channels, values);
-#pragma unroll
-        for (int q = 0; q < kSide; ++q) {
-#pragma unroll
-          for (int p = 0; p < kSide; ++p) {
-            const int kh = i - q * kStride, kw = j - p * kStride;
-            if (kh < 0 || kh >= kTileKernel || kw < 0 || kw >= kTileKernel) continue;
-            add_products(values, shared.taps.of[kh * kTileKernel + kw], sums[q][p]);
-          }
-        }
-      }
-    }
+                                   for (int p = 0; p < kSide; ++p) {
+                                     const int kh = i - q * kStride, kw = j - p * kStride;
+                                     if (kh < 0 || kh >= kTileKernel || kw < 0 || kw >= kTileKernel) continue;
+                                     add_products(values, shared.taps.of[kh * kTileKernel + kw], sums[q][p]);
+                                   }
+                                 }
+                               });
     T* to = y + std::int64_t{tile.image} * s.h.out * s.w.out * s.channels + channel;
 #pragma unroll
     for (int q = 0; q < kSide; ++q) {

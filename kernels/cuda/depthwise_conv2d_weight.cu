@@ -165,7 +165,6 @@ template <typename T, typename Input, int kStride>
 struct WeightTiles {
   using Merging = MergeTaps;
   static constexpr int kAtOnce = 1;
-  static constexpr int kReach = reach_of(kStride);
   const T *x, *dy;
   Input input;
   DepthwiseSizes<std::uint32_t> s;
@@ -190,40 +189,25 @@ struct WeightTiles {
         gradient[q][p] = load_pack<T, N>(gradients + std::int64_t{h * s.w.out + w} * s.channels, 0);
       }
     }
-    const T* from = x + std::int64_t{tile.image} * s.h.in * s.w.in * s.channels + channel;
-    const std::int32_t h0 = tile.row * kStride - s.h.padding, w0 = tile.column * kStride - s.w.padding;
+    for_each_input<kStride, N>(x, s, tile, channel, input, channels,
+                               [&](int i, int j, const float(&values)[N]) {
 #pragma unroll
-    for (int j = 0; j < kReach; ++j) {
-      const std::int32_t w = w0 + j;
-      if (!s.w.inside(w)) continue;
-      Pack<T, N> column[kReach]{};
+                                 for (int q = 0; q < kSide; ++q) {
 #pragma unroll
-      for (int i = 0; i < kReach; ++i) {
-        const std::int32_t h = h0 + i;
-        if (s.h.inside(h)) column[i] = load_pack<T, N>(from + std::int64_t{h * s.w.in + w} * s.channels, 0);
-      }
+                                   for (int p = 0; p < kSide; ++p) {
+                                     const int kh = i - q * kStride, kw = j - p * kStride;
+                                     if (kh < 0 || kh >= kTileKernel || kw < 0 || kw >= kTileKernel) continue;
+                                     // A missing element of dy is 0, and would make NaN of what is not a
+                                     // number.
+                                     if (tile.row + q >= s.h.out || tile.column + p >= s.w.out) continue;
 #pragma unroll
-      for (int i = 0; i < kReach; ++i) {
-        if (!s.h.inside(h0 + i)) continue;
-        float values[N];
-        to_floats(column[i], values);
-        input.apply(channels, values);
-#pragma unroll
-        for (int q = 0; q < kSide; ++q) {
-#pragma unroll
-          for (int p = 0; p < kSide; ++p) {
-            const int kh = i - q * kStride, kw = j - p * kStride;
-            if (kh < 0 || kh >= kTileKernel || kw < 0 || kw >= kTileKernel) continue;
-            // A missing element of dy is 0, and would make NaN of what is not a number.
-            if (tile.row + q >= s.h.out || tile.column + p >= s.w.out) continue;
-#pragma unroll
-            for (int n = 0; n < N; ++n) {
-              states[n].of[kh * kTileKernel + kw] += values[n] * static_cast<float>(gradient[q][p].value[n]);
-            }
-          }
-        }
-      }
-    }
+                                     for (int n = 0; n < N; ++n) {
+                                       states[n].of[kh * kTileKernel + kw] +=
+                                           values[n] * static_cast<float>(gradient[q][p].value[n]);
+                                     }
+                                   }
+                                 }
+                               });
   }
 };
 

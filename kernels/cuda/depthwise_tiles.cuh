@@ -138,6 +138,38 @@ void visit_tiles(const TensorView& x, const TensorView& weight, const TensorView
   });
 }
 
+/// visit(i, j, values) for what a tile of outputs reads inside x, row i and column j of it, as the
+/// convolution sees N channels from `channel` on: column by column, each of which is loaded before it is
+/// used.
+template <int kStride, int N, typename T, typename Input, typename Channels, typename Visit>
+__device__ __forceinline__ void for_each_input(const T* x, const DepthwiseSizes<std::uint32_t>& s,
+                                               const TileGrid::Tile& tile, std::int64_t channel,
+                                               const Input& input, const Channels& channels,
+                                               const Visit& visit) {
+  constexpr int kReach = reach_of(kStride);
+  const T* from = x + std::int64_t{tile.image} * s.h.in * s.w.in * s.channels + channel;
+  const std::int32_t h0 = tile.row * kStride - s.h.padding, w0 = tile.column * kStride - s.w.padding;
+#pragma unroll
+  for (int j = 0; j < kReach; ++j) {
+    const std::int32_t w = w0 + j;
+    if (!s.w.inside(w)) continue;
+    Pack<T, N> column[kReach]{};
+#pragma unroll
+    for (int i = 0; i < kReach; ++i) {
+      const std::int32_t h = h0 + i;
+      if (s.h.inside(h)) column[i] = load_pack<T, N>(from + std::int64_t{h * s.w.in + w} * s.channels, 0);
+    }
+#pragma unroll
+    for (int i = 0; i < kReach; ++i) {
+      if (!s.h.inside(h0 + i)) continue;
+      float values[N];
+      to_floats(column[i], values);
+      input.apply(channels, values);
+      visit(i, j, values);
+    }
+  }
+}
+
 /// The 3x3 taps of N channels from `channel` on.
 template <int N, typename T>
 struct TileTaps {
