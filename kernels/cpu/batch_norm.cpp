@@ -9,67 +9,56 @@ namespace {
 /// Elements of a channel.
 DLCUDA_INLINE std::int64_t count_of(const TensorView& x) { return x.shape[0] * x.shape[2]; }
 
-/// Any activation, chosen anew for each element.
-template <typename C>
-struct Chosen {
-  static constexpr bool kFromInput = false;
-  ActivationParams params;
-  C forward(C x) const {
-    functors::visit_output_activation<C>(params, [&](auto f) { x = f.forward(x); });
-    return x;
+/// body(f). f16 is for GPUs: here it has no loops of its own for any activation.
+template <typename T, typename Body>
+DLCUDA_INLINE void visit_activation_of(const ActivationParams& params, const Body& body) {
+  if constexpr (std::is_same_v<T, Half>) {
+    body(functors::ChosenActivation<compute_t<T>>{params});
+  } else {
+    functors::visit_fused_activation<compute_t<T>>(params, body);
   }
-  C backward(C dy, C y) const {
-    functors::visit_output_activation<C>(params, [&](auto f) { dy = f.backward(dy, y); });
-    return dy;
-  }
-};
-
-/// body(f) for an activation. Loops of their own have only those that models put behind norms, in the types
-/// that models compute in: each one costs half a megabyte of library.
-template <typename C, typename Body>
-DLCUDA_INLINE void visit_fused(const ActivationParams& params, const Body& body) {
-  if constexpr (sizeof(C) == sizeof(float)) {
-    switch (params.kind) {
-      case Activation::Identity:
-        return body(functors::Identity<C>{});
-      case Activation::Relu:
-        return body(functors::Relu<C>{});
-      case Activation::Relu6:
-        return body(functors::Relu6<C>{});
-      case Activation::LeakyRelu:
-        return body(functors::LeakyRelu<C>{static_cast<C>(params.slope)});
-      default:
-        break;
-    }
-  }
-  body(Chosen<C>{params});
 }
 
-/// What the activation gave. Identity does not look at it.
+/// What the activation gave. Identity does not look at it, but a pointer must be there.
 template <typename T>
 const T* output_of(const BatchNormBackwardViews& v) {
   return v.y.data ? v.y.as<const T>() : v.dy.as<const T>();
 }
 
+/// dy, x and, where the activation looks at it, y.
+template <typename T, typename F>
+DLCUDA_INLINE auto gradient_streams(const BatchNormBackwardViews& v) {
+  if constexpr (std::is_same_v<F, functors::Identity<compute_t<T>>>) {
+    return Streams<T, 2>{v.dy.as<const T>(), v.x.as<const T>()};
+  } else {
+    return Streams<T, 3>{v.dy.as<const T>(), v.x.as<const T>(), output_of<T>(v)};
+  }
+}
+
+/// dy through the activation, from a piece of those.
+template <typename F, typename T, int N, int kMost>
+DLCUDA_INLINE compute_t<T> through(const F& f, const Piece<T, N, kMost>& piece, std::int64_t l) {
+  if constexpr (N == 2) {
+    return piece(0, l);
+  } else {
+    return f.backward(piece(0, l), piece(2, l));
+  }
+}
+
 /// g = dy + more, through the activation.
 void write_through(const BatchNormBackwardViews& v, const TensorView& g, const ActivationParams& activation) {
   visit_floating(v.x.dtype, [&]<typename T>() {
-    using C = compute_t<T>;
-    visit_fused<C>(activation, [&](auto f) {
+    visit_activation_of<T>(activation, [&](auto f) {
       const T *grad = v.dy.as<const T>(), *more = v.more.as<const T>(), *out = output_of<T>(v);
-      T* to = g.as<T>();
-      parallel_for(v.x.numel(), kGrain, [=](std::int64_t begin, std::int64_t end) {
-        if (more) {
-          for (std::int64_t i = begin; i < end; ++i) {
-            const C sum = static_cast<C>(grad[i]) + static_cast<C>(more[i]);
-            to[i] = static_cast<T>(f.backward(sum, static_cast<C>(out[i])));
-          }
-        } else {
-          for (std::int64_t i = begin; i < end; ++i) {
-            to[i] = static_cast<T>(f.backward(static_cast<C>(grad[i]), static_cast<C>(out[i])));
-          }
-        }
-      });
+      if (more) {
+        map_elements(v.x.numel(), Streams<T, 3>{grad, more, out}, g.as<T>(),
+                     [=](const auto& piece, std::int64_t l) {
+                       return f.backward(piece(0, l) + piece(1, l), piece(2, l));
+                     });
+      } else {
+        map_elements(v.x.numel(), Streams<T, 2>{grad, out}, g.as<T>(),
+                     [=](const auto& piece, std::int64_t l) { return f.backward(piece(0, l), piece(1, l)); });
+      }
     });
   });
 }
@@ -102,12 +91,11 @@ void batch_norm_statistics(const TensorView& x, const TensorView& mean, const Te
 void channel_totals(const TensorView& x, const TensorView& sum, const TensorView& squares) {
   visit_floating(x.dtype, [&]<typename T>() {
     using C = compute_t<T>;
-    const T* from = x.as<const T>();
     C *sums_to = sum.as<C>(), *squares_to = squares.as<C>();
     sum_channels<C, 2>(
-        x, [](std::int64_t c) { return c; },
-        [=](std::int64_t i, std::int64_t, C(&terms)[2]) {
-          terms[0] = static_cast<C>(from[i]);
+        x, Streams<T, 1>{x.as<const T>()}, [](std::int64_t) { return C(0); },
+        [](const auto& piece, std::int64_t l, C, C(&terms)[2]) {
+          terms[0] = piece(0, l);
           terms[1] = terms[0] * terms[0];
         },
         [=](std::int64_t c, const double(&sums)[2]) {
@@ -141,7 +129,7 @@ void batch_norm_apply(const TensorView& x, const TensorView& mean, const TensorV
                       const TensorView& y, const ActivationParams& activation) {
   visit_floating(x.dtype, [&]<typename T>() {
     using C = compute_t<T>;
-    visit_fused<C>(activation, [&](auto f) {
+    visit_activation_of<T>(activation, [&](auto f) {
       const T *from = x.as<const T>(), *beside = residual.as<const T>();
       T* to = y.as<T>();
       const C *means = mean.as<const C>(), *stds = inverse_std.as<const C>();
@@ -151,13 +139,15 @@ void batch_norm_apply(const TensorView& x, const TensorView& mean, const TensorV
                                          weights ? weights[c] : C(1), biases ? biases[c] : C(0));
       };
       if (beside) {
-        for_channels(x, scale, [=](std::int64_t i, const auto& channel) {
-          to[i] = static_cast<T>(f.forward(channel(static_cast<C>(from[i])) + static_cast<C>(beside[i])));
-        });
+        map_channels(x, Streams<T, 2>{from, beside}, to, scale,
+                     [=](const auto& piece, std::int64_t l, const auto& channel) {
+                       return f.forward(channel(piece(0, l)) + piece(1, l));
+                     });
       } else {
-        for_channels(x, scale, [=](std::int64_t i, const auto& channel) {
-          to[i] = static_cast<T>(f.forward(channel(static_cast<C>(from[i]))));
-        });
+        map_channels(x, Streams<T, 1>{from}, to, scale,
+                     [=](const auto& piece, std::int64_t l, const auto& channel) {
+                       return f.forward(channel(piece(0, l)));
+                     });
       }
     });
   });
@@ -175,15 +165,14 @@ void batch_norm_backward_parameters(const BatchNormBackwardViews& v, const Tenso
   }
   visit_floating(v.x.dtype, [&]<typename T>() {
     using C = compute_t<T>;
-    visit_fused<C>(activation, [&](auto f) {
-      const T *from = v.x.as<const T>(), *grad = v.dy.as<const T>(), *out = output_of<T>(v);
+    visit_activation_of<T>(activation, [&](auto f) {
       const C *means = v.mean.as<const C>(), *stds = v.inverse_std.as<const C>();
       C *to_weight = dweight.as<C>(), *to_bias = dbias.as<C>();
       sum_channels<C, 2>(
-          v.x, [=](std::int64_t c) { return means[c]; },
-          [=](std::int64_t i, C channel_mean, C(&terms)[2]) {
-            terms[0] = f.backward(static_cast<C>(grad[i]), static_cast<C>(out[i]));
-            terms[1] = terms[0] * (static_cast<C>(from[i]) - channel_mean);
+          v.x, gradient_streams<T, decltype(f)>(v), [=](std::int64_t c) { return means[c]; },
+          [=](const auto& piece, std::int64_t l, C channel_mean, C(&terms)[2]) {
+            terms[0] = through(f, piece, l);
+            terms[1] = terms[0] * (piece(1, l) - channel_mean);
           },
           [=](std::int64_t c, const double(&sums)[2]) {
             to_bias[c] = static_cast<C>(sums[0]);
@@ -198,9 +187,7 @@ void batch_norm_backward_data(const BatchNormBackwardViews& v, const TensorView&
                               const ActivationParams& activation) {
   visit_floating(v.x.dtype, [&]<typename T>() {
     using C = compute_t<T>;
-    visit_fused<C>(activation, [&](auto f) {
-      const T *from = v.x.as<const T>(), *grad = v.dy.as<const T>(), *out = output_of<T>(v);
-      T* to = dx.as<T>();
+    visit_activation_of<T>(activation, [&](auto f) {
       const C *means = v.mean.as<const C>(), *stds = v.inverse_std.as<const C>();
       const C *weights = v.weight.as<const C>(), *by_weight = dweight.as<const C>(),
               *by_bias = dbias.as<const C>();
@@ -209,10 +196,10 @@ void batch_norm_backward_data(const BatchNormBackwardViews& v, const TensorView&
         return functors::ChannelGradient<C>(means[c], stds[c], weights ? weights[c] : C(1), by_weight[c],
                                             by_bias[c], count, training);
       };
-      for_channels(v.x, gradient, [=](std::int64_t i, const auto& channel) {
-        const C g = f.backward(static_cast<C>(grad[i]), static_cast<C>(out[i]));
-        to[i] = static_cast<T>(channel(g, static_cast<C>(from[i])));
-      });
+      map_channels(v.x, gradient_streams<T, decltype(f)>(v), dx.as<T>(), gradient,
+                   [=](const auto& piece, std::int64_t l, const auto& channel) {
+                     return channel(through(f, piece, l), piece(1, l));
+                   });
     });
   });
 }

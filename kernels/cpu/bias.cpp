@@ -22,22 +22,21 @@ DLCUDA_INLINE TensorView by_channel(const TensorView& x) {
 void bias_add(const TensorView& x, const TensorView& bias, const TensorView& y) {
   visit_floating(x.dtype, [&]<typename T>() {
     using C = compute_t<T>;
-    const T *from = x.as<const T>(), *b = bias.as<const T>();
-    T* to = y.as<T>();
-    for_channels(
-        by_channel(x), [=](std::int64_t c) { return static_cast<C>(b[c]); },
-        [=](std::int64_t i, C value) { to[i] = static_cast<T>(static_cast<C>(from[i]) + value); });
+    const T* b = bias.as<const T>();
+    map_channels(
+        by_channel(x), Streams<T, 1>{x.as<const T>()}, y.as<T>(),
+        [=](std::int64_t c) { return static_cast<C>(b[c]); },
+        [](const auto& piece, std::int64_t l, C value) { return piece(0, l) + value; });
   });
 }
 
 void bias_backward(const TensorView& dy, const TensorView& db) {
   visit_floating(dy.dtype, [&]<typename T>() {
     using C = compute_t<T>;
-    const T* from = dy.as<const T>();
     T* to = db.as<T>();
     sum_channels<C, 1>(
-        by_channel(dy), [](std::int64_t c) { return c; },
-        [=](std::int64_t i, std::int64_t, C(&terms)[1]) { terms[0] = static_cast<C>(from[i]); },
+        by_channel(dy), Streams<T, 1>{dy.as<const T>()}, [](std::int64_t) { return C(0); },
+        [](const auto& piece, std::int64_t l, C, C(&terms)[1]) { terms[0] = piece(0, l); },
         [=](std::int64_t c, const double(&sums)[1]) { to[c] = static_cast<T>(sums[0]); });
   });
 }

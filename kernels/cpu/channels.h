@@ -2,6 +2,8 @@
 // loops.h.
 #pragma once
 
+#include <type_traits>
+
 #include "dlcuda/kernels/cpu/loops.h"
 #include "dlcuda/kernels/functors/moments.h"
 
@@ -10,8 +12,50 @@ namespace {
 
 /// What channels-last loops work on at a time: a run of channels that fits a few vector registers.
 constexpr std::int64_t kRun = 32;
-/// Values that are added up in the type of arithmetic before they go into an f64 sum.
+/// Rows of a run that are added up in the type of arithmetic before they go into f64 sums,
+constexpr std::int64_t kRowsAtOnce = 64;
+/// and values of a plane.
 constexpr std::int64_t kBatch = 512;
+
+/// Up to kMost elements of each of N tensors, from one index on, in the type of arithmetic: piece(n, l).
+/// Loops over numbers of two sizes are slow, so narrow types are converted in a loop before.
+template <typename T, int N, int kMost>
+class Piece {
+ public:
+  using C = compute_t<T>;
+  DLCUDA_INLINE Piece(const T* const (&from)[N], std::int64_t first, std::int64_t width) {
+    for (int n = 0; n < N; ++n) {
+      if constexpr (kConverted) {
+        for (std::int64_t l = 0; l < width; ++l) values_[n][l] = static_cast<C>(from[n][first + l]);
+      } else {
+        values_[n] = from[n] + first;
+      }
+    }
+  }
+  DLCUDA_INLINE C operator()(int n, std::int64_t l) const { return values_[n][l]; }
+
+ private:
+  static constexpr bool kConverted = !std::is_same_v<T, C>;
+  std::conditional_t<kConverted, C[N][kMost], const C* [N]> values_;
+};
+
+/// N tensors that are read side by side.
+template <typename T, int N>
+struct Streams {
+  const T* from[N];
+  template <int kMost>
+  DLCUDA_INLINE Piece<T, N, kMost> piece(std::int64_t first, std::int64_t width) const {
+    return Piece<T, N, kMost>(from, first, width);
+  }
+};
+
+/// For terms that read by themselves: their piece is the index of its first element.
+struct Indices {
+  template <int kMost>
+  DLCUDA_INLINE std::int64_t piece(std::int64_t first, std::int64_t) const {
+    return first;
+  }
+};
 
 /// The sum of value(i) for begin <= i < end, in lanes of their own, which the compiler turns into vectors: it
 /// may not change an order of addition itself.
@@ -59,7 +103,7 @@ struct FullRun {
 /// order that only the shape decides.
 template <typename Part, typename Reduce, typename Finish>
 DLCUDA_INLINE void reduce_lanes(const LaneRows& rows, const Reduce& reduce, const Finish& finish) {
-  constexpr std::int64_t kBlock = 4 * kRun, kMostTasks = 32, kRowsAtOnce = 64, kLeastRows = 512;
+  constexpr std::int64_t kBlock = 128, kMostTasks = 32, kLeastRows = 512;
   constexpr std::int64_t kGroup = kMostTasks * kBlock;
   for (std::int64_t group = 0; group < rows.lanes; group += kGroup) {
     const std::int64_t lanes = rows.lanes - group < kGroup ? rows.lanes - group : kGroup;
@@ -110,12 +154,12 @@ struct Sums {
   }
 };
 
-/// Sums of N terms over each channel: term(i, shared, terms) gives them for the element at index i, with
-/// shared = of_channel(c) of its channel; finish(c, sums) gets the sums in f64. In one order, so that the
-/// thread count changes nothing.
-template <typename C, int N, typename OfChannel, typename Term, typename Finish>
-DLCUDA_INLINE void sum_channels(const TensorView& x, const OfChannel& of_channel, const Term& term,
-                                const Finish& finish) {
+/// Sums of N terms over each channel: term(piece, l, shared, terms) gives them for element l of a piece of
+/// `source`, with shared = of_channel(c) of its channel; finish(c, sums) gets the sums in f64. In one order,
+/// so that the thread count changes nothing.
+template <typename C, int N, typename Source, typename OfChannel, typename Term, typename Finish>
+DLCUDA_INLINE void sum_channels(const TensorView& x, const Source& source, const OfChannel& of_channel,
+                                const Term& term, const Finish& finish) {
   using Shared = decltype(of_channel(std::int64_t{0}));
   const std::int64_t outer = x.shape[0], channels = x.shape[1], inner = x.shape[2];
   if (inner > 1) {
@@ -127,13 +171,14 @@ DLCUDA_INLINE void sum_channels(const TensorView& x, const OfChannel& of_channel
           const std::int64_t first = (o * channels + c) * inner;
           for (std::int64_t from = 0; from < inner; from += kBatch) {
             const std::int64_t to = inner - from < kBatch ? inner - from : kBatch;
+            const auto piece = source.template piece<kBatch>(first + from, to);
             // Lanes of their own, which the compiler turns into vectors: it may not change an order of
             // addition itself.
             constexpr std::int64_t kLanes = 16;
             C lanes[N][kLanes] = {};
             const auto add = [&](std::int64_t i, std::int64_t lane) {
               C terms[N];
-              term(first + from + i, shared, terms);
+              term(piece, i, shared, terms);
               for (int n = 0; n < N; ++n) lanes[n][lane] += terms[n];
             };
             std::int64_t i = 0;
@@ -159,9 +204,10 @@ DLCUDA_INLINE void sum_channels(const TensorView& x, const OfChannel& of_channel
         for (std::int64_t l = 0; l < width; ++l) shared[l] = of_channel((first + l) % channels);
         C part[N][kRun] = {};
         for (std::int64_t row = from; row < to; ++row) {
+          const auto piece = source.template piece<kRun>(row * rows.lanes + first, width);
           for (std::int64_t l = 0; l < width; ++l) {
             C terms[N];
-            term(row * rows.lanes + first + l, shared[l], terms);
+            term(piece, l, shared[l], terms);
             for (int n = 0; n < N; ++n) part[n][l] += terms[n];
           }
         }
@@ -173,28 +219,36 @@ DLCUDA_INLINE void sum_channels(const TensorView& x, const OfChannel& of_channel
         const Shared shared = of_channel(c);
         for (std::int64_t o = rows.rest; o < outer; ++o) {
           C terms[N];
-          term(o * channels + c, shared, terms);
+          term(source.template piece<1>(o * channels + c, 1), 0, shared, terms);
           for (int n = 0; n < N; ++n) all.sums[n] += static_cast<double>(terms[n]);
         }
         finish(c, all.sums);
       });
 }
 
-/// Moments of `rows` rows of kRun values each, `stride` apart, one by column, relative to guess[column]. Two
-/// passes, the second of which finds the values in registers or the first cache.
+/// Moments of up to kRowsAtOnce rows of kRun values each, `stride` apart, one by column, relative to
+/// guess[column]. Two passes, the second of which finds the values in the first cache.
 template <typename C, typename T, typename Width>
 DLCUDA_INLINE void column_moments(const T* x, std::int64_t rows, std::int64_t stride, Width width,
                                   const C (&guess)[kRun], C (&mean)[kRun], C (&squares)[kRun]) {
-  for (std::int64_t c = 0; c < kRun; ++c) mean[c] = squares[c] = C(0);
-  for (std::int64_t r = 0; r < rows; ++r) {
-    for (std::int64_t c = 0; c < width; ++c) mean[c] += static_cast<C>(x[r * stride + c]) - guess[c];
-  }
-  const C share = C(1) / static_cast<C>(rows);
-  for (std::int64_t c = 0; c < width; ++c) mean[c] *= share;
-  for (std::int64_t r = 0; r < rows; ++r) {
-    for (std::int64_t c = 0; c < width; ++c) {
-      const C d = static_cast<C>(x[r * stride + c]) - guess[c] - mean[c];
-      squares[c] += d * d;
+  if constexpr (!std::is_same_v<T, C>) {
+    C values[kRowsAtOnce * kRun];
+    for (std::int64_t r = 0; r < rows; ++r) {
+      for (std::int64_t c = 0; c < width; ++c) values[r * kRun + c] = static_cast<C>(x[r * stride + c]);
+    }
+    return column_moments<C, C>(values, rows, kRun, width, guess, mean, squares);
+  } else {
+    for (std::int64_t c = 0; c < kRun; ++c) mean[c] = squares[c] = C(0);
+    for (std::int64_t r = 0; r < rows; ++r) {
+      for (std::int64_t c = 0; c < width; ++c) mean[c] += x[r * stride + c] - guess[c];
+    }
+    const C share = C(1) / static_cast<C>(rows);
+    for (std::int64_t c = 0; c < width; ++c) mean[c] *= share;
+    for (std::int64_t r = 0; r < rows; ++r) {
+      for (std::int64_t c = 0; c < width; ++c) {
+        const C d = x[r * stride + c] - guess[c] - mean[c];
+        squares[c] += d * d;
+      }
     }
   }
 }
@@ -258,38 +312,92 @@ DLCUDA_INLINE void channel_moments(const TensorView& view, const Finish& finish)
       });
 }
 
-/// element(i, shared) for every element at index i, with shared = of_channel(c) of its channel.
-template <typename OfChannel, typename Element>
-DLCUDA_INLINE void for_channels(const TensorView& x, const OfChannel& of_channel, const Element& element) {
+/// What some neighbouring elements' channels share, field by field: a vector of elements reads vectors.
+/// Shared consists of C alone.
+template <typename Shared, typename C>
+class SharedLanes {
+ public:
+  DLCUDA_INLINE void set(std::int64_t l, const Shared& shared) {
+    const Fields fields = __builtin_bit_cast(Fields, shared);
+    for (int f = 0; f < kFields; ++f) lanes_[f][l] = fields.of[f];
+  }
+  DLCUDA_INLINE Shared operator[](std::int64_t l) const {
+    Fields fields;
+    for (int f = 0; f < kFields; ++f) fields.of[f] = lanes_[f][l];
+    return __builtin_bit_cast(Shared, fields);
+  }
+
+ private:
+  static constexpr int kFields = sizeof(Shared) / sizeof(C);
+  struct Fields {
+    C of[kFields];
+  };
+  C lanes_[kFields][LaneRows::kMost];
+};
+
+/// The elements from `first` on: to[first + l] = value(piece, l) for l < width, which is at most kMost.
+template <int kMost, typename T, int N, typename Value>
+DLCUDA_INLINE void map_piece(const Streams<T, N>& source, T* to, std::int64_t first, std::int64_t width,
+                             const Value& value) {
+  using C = compute_t<T>;
+  const auto piece = source.template piece<kMost>(first, width);
+  if constexpr (std::is_same_v<T, C>) {
+    // Where `to` is one of the tensors read, each element is read before it is written.
+#pragma GCC ivdep
+    for (std::int64_t l = 0; l < width; ++l) to[first + l] = value(piece, l);
+  } else {
+    C out[kMost];
+    for (std::int64_t l = 0; l < width; ++l) out[l] = value(piece, l);
+    for (std::int64_t l = 0; l < width; ++l) to[first + l] = static_cast<T>(out[l]);
+  }
+}
+
+/// The same for `count` elements.
+template <typename T, int N, typename Value>
+DLCUDA_INLINE void map_elements(std::int64_t count, const Streams<T, N>& source, T* to, const Value& value) {
+  constexpr std::int64_t kMost = LaneRows::kMost;
+  parallel_for(count, kGrain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t first = begin; first < end; first += kMost) {
+      map_piece<kMost>(source, to, first, end - first < kMost ? end - first : kMost, value);
+    }
+  });
+}
+
+/// `to` gets element(piece, l, shared) for each element l of the pieces of `source`, with shared =
+/// of_channel(c) of its channel. `to` may be one of the tensors read.
+template <typename T, int N, typename OfChannel, typename Element>
+DLCUDA_INLINE void map_channels(const TensorView& x, const Streams<T, N>& source, T* to,
+                                const OfChannel& of_channel, const Element& element) {
+  using Shared = decltype(of_channel(std::int64_t{0}));
+  constexpr std::int64_t kMost = LaneRows::kMost;
   const std::int64_t channels = x.shape[1], inner = x.shape[2];
   if (inner > 1) {
     parallel_for(x.shape[0] * channels, kGrain / inner + 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t plane = begin; plane < end; ++plane) {
-        const auto shared = of_channel(plane % channels);
-        for (std::int64_t i = plane * inner; i < (plane + 1) * inner; ++i) element(i, shared);
+        const Shared shared = of_channel(plane % channels);
+        for (std::int64_t from = 0; from < inner; from += kMost) {
+          map_piece<kMost>(source, to, plane * inner + from, inner - from < kMost ? inner - from : kMost,
+                           [&](const auto& piece, std::int64_t l) { return element(piece, l, shared); });
+        }
       }
     });
     return;
   }
   const LaneRows rows(x.shape[0], channels);
-  if (rows.lanes > LaneRows::kMost) {
-    parallel_for(x.shape[0], kGrain / channels + 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t o = begin; o < end; ++o) {
-        for (std::int64_t c = 0; c < channels; ++c) element(o * channels + c, of_channel(c));
+  // The pixels behind the last whole row are a shorter one.
+  const std::int64_t last = (x.shape[0] - rows.rest) * channels, count = rows.count + (last > 0);
+  parallel_for(count, kGrain / (rows.lanes + 1) + 1, [&](std::int64_t begin, std::int64_t end) {
+    SharedLanes<Shared, compute_t<T>> shared;
+    for (std::int64_t first = 0; first < rows.lanes; first += kMost) {
+      const std::int64_t most = rows.lanes - first < kMost ? rows.lanes - first : kMost;
+      for (std::int64_t l = 0; l < most; ++l) shared.set(l, of_channel((first + l) % channels));
+      for (std::int64_t row = begin; row < end; ++row) {
+        const std::int64_t left = row < rows.count ? most : last - first;
+        map_piece<kMost>(source, to, row * rows.lanes + first, left < most ? left : most,
+                         [&](const auto& piece, std::int64_t l) { return element(piece, l, shared[l]); });
       }
-    });
-    return;
-  }
-  parallel_for(rows.count, kGrain / (rows.lanes + 1) + 1, [&](std::int64_t begin, std::int64_t end) {
-    decltype(of_channel(std::int64_t{0})) shared[LaneRows::kMost];
-    for (std::int64_t l = 0; l < rows.lanes; ++l) shared[l] = of_channel(l % channels);
-    for (std::int64_t row = begin; row < end; ++row) {
-      for (std::int64_t l = 0; l < rows.lanes; ++l) element(row * rows.lanes + l, shared[l]);
     }
   });
-  for (std::int64_t i = rows.rest * channels; i < x.shape[0] * channels; ++i) {
-    element(i, of_channel(i % channels));
-  }
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "dlcuda/core/parallel.h"
 #include "dlcuda/kernels/cpu/conv2d_planes.h"
+#include "dlcuda/kernels/cpu/conv2d_product.h"
 #include "dlcuda/kernels/cpu/onednn_conv2d.h"
 #include "dlcuda/kernels/cpu/reference.h"
 #include "dlcuda/kernels/dispatch.h"
@@ -133,6 +134,7 @@ void conv2d_backward_weight(const TensorView& x, const TensorView& dy, const Ten
     if (db.data) onednn_from_f32(db32, db);
     return onednn_from_f32(dw32, dw);
   }
+  if (product_suits(x, dy, dw, db, params)) return product_backward_weight(x, dy, dw, params);
   struct Entry {
     convolution_backward_weights::primitive_desc desc;
     convolution_backward_weights primitive;

@@ -121,9 +121,9 @@ void group_norm_backward_parameters(const TensorView& dy, const TensorView& x, c
     const C *means = mean.as<const C>(), *stds = inverse_std.as<const C>();
     C *to_weight = dweight.as<C>(), *to_bias = dbias.as<C>();
     sum_channels<C, 2>(
-        by_channel(layout), [](std::int64_t c) { return c; },
-        [=](std::int64_t i, std::int64_t c, C(&terms)[2]) {
-          const std::int64_t row = rows.row_of(i, c);
+        by_channel(layout), Indices{}, [](std::int64_t c) { return c; },
+        [=](std::int64_t first, std::int64_t l, std::int64_t c, C(&terms)[2]) {
+          const std::int64_t i = first + l, row = rows.row_of(i, c);
           terms[0] = static_cast<C>(grad[i]);
           terms[1] = terms[0] * (static_cast<C>(from[i]) - means[row]) * stds[row];
         },

@@ -255,7 +255,7 @@ struct BackwardData {
 template <typename Visitor>
 void visit(const char* name, DType dtype, const ActivationParams& activation, const Visitor& visitor) {
   visit_float(name, dtype, [&]<typename T>() {
-    functors::visit_output_activation<float>(activation, [&](auto f) { visitor.template operator()<T>(f); });
+    functors::visit_fused_activation<float>(activation, [&](auto f) { visitor.template operator()<T>(f); });
   });
 }
 

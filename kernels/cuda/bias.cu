@@ -125,7 +125,7 @@ void activation_bias_backward(const TensorView& dy, const TensorView& y, const T
                               const TensorView& db, const ActivationParams& activation) {
   const char* name = "activation_bias_backward";
   visit_float(name, dy.dtype, [&]<typename T>() {
-    functors::visit_output_activation<float>(activation, [&](auto f) {
+    functors::visit_fused_activation<float>(activation, [&](auto f) {
       channel_sums(name, ActivationTerm<T, decltype(f)>{f, dy.as<const T>(), y.as<const T>(), dx.as<T>()},
                    ByChannel(dy), all_aligned(dy, y, dx), FinishBias<T>{db.as<T>()});
     });

@@ -98,7 +98,7 @@ void slopes(const TensorView& dpooled, const TensorView& y, const TensorView& g,
     visit_index(y.numel(), [&]<typename Index>() {
       const Windows<Index> windows{static_cast<Index>(y.shape[2]), static_cast<Index>(y.shape[3]),
                                    static_cast<Index>(channels_last ? y.shape[1] : 1)};
-      functors::visit_output_activation<float>(activation, [&](auto f) {
+      functors::visit_fused_activation<float>(activation, [&](auto f) {
         channel_sums(
             name,
             SlopeTerm<T, decltype(f), Index>{f, windows, dpooled.as<const T>(), y.as<const T>(), g.as<T>()},

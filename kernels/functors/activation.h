@@ -169,4 +169,68 @@ DLCUDA_INLINE void visit_output_activation(const kernels::ActivationParams& para
   });
 }
 
+/// Any activation whose backward pass needs the output only, chosen anew for each element.
+template <typename T>
+struct ChosenActivation {
+  static constexpr bool kFromInput = false;
+  kernels::ActivationParams params;
+
+  DLCUDA_HD T forward(T x) const {
+    apply([&](auto f) { x = f.forward(x); });
+    return x;
+  }
+  DLCUDA_HD T backward(T dy, T y) const {
+    apply([&](auto f) { dy = f.backward(dy, y); });
+    return dy;
+  }
+
+ private:
+  // Not visit_activation(): device code has to see that no other functor can come.
+  template <typename Body>
+  DLCUDA_HD void apply(const Body& body) const {
+    using kernels::Activation;
+    switch (params.kind) {
+      case Activation::Sigmoid:
+        return body(Sigmoid<T>{});
+      case Activation::Tanh:
+        return body(Tanh<T>{});
+      case Activation::Relu:
+        return body(Relu<T>{});
+      case Activation::Relu6:
+        return body(Relu6<T>{});
+      case Activation::LeakyRelu:
+        return body(LeakyRelu<T>{static_cast<T>(params.slope)});
+      case Activation::Elu:
+        return body(Elu<T>{static_cast<T>(params.alpha)});
+      case Activation::HardSigmoid:
+        return body(HardSigmoid<T>{});
+      default:
+        return;
+    }
+  }
+};
+
+/// As visit_output_activation(), for passes over memory: code of its own have only the activations that
+/// models put behind norms and convolutions, in f32. In the library a loop is half a megabyte, and a kernel
+/// is compiled for each type, layout and width of an index.
+template <typename T, typename Body>
+DLCUDA_INLINE void visit_fused_activation(const kernels::ActivationParams& params, const Body& body) {
+  using kernels::Activation;
+  if constexpr (sizeof(T) == sizeof(float)) {
+    switch (params.kind) {
+      case Activation::Identity:
+        return body(Identity<T>{});
+      case Activation::Relu:
+        return body(Relu<T>{});
+      case Activation::Relu6:
+        return body(Relu6<T>{});
+      case Activation::LeakyRelu:
+        return body(LeakyRelu<T>{static_cast<T>(params.slope)});
+      default:
+        break;
+    }
+  }
+  body(ChosenActivation<T>{params});
+}
+
 }  // namespace dlcuda::functors

@@ -89,6 +89,50 @@ TEST(BatchNorm2d, ReducesStripsOfManyRows) {
   }
 }
 
+// Rows wider than what is worked on at a time, several pixels side by side, and pixels behind the last whole
+// row: each element against the formula, with the statistics and sums of its channel.
+TEST(BatchNorm2d, EveryElementHasItsChannel) {
+  for (const Device device : testing::test_devices()) {
+    for (const Shape& shape : {Shape{5, 1100}, Shape{131, 24}, Shape{700, 9}, Shape{3, 4, 2, 300}}) {
+      for (const DType dtype : {DType::F32, DType::BF16, DType::F16}) {
+        SCOPED_TRACE(to_string(device) + " " + to_string(shape) + " " + to_string(dtype));
+        const Tensor x = random_tensor(shape, 0, dtype, -1, 3), dy = random_tensor(shape, 1, dtype);
+        const Tensor weight = random_tensor(Shape{shape[1]}, 2, DType::F32);
+        const Tensor bias = random_tensor(Shape{shape[1]}, 3, DType::F32);
+        const auto params = kernels::BatchNormParams{.activation = {.kind = kernels::Activation::LeakyRelu}};
+        const auto out = kernels::batch_norm_training(x.to(device), weight.to(device), bias.to(device), {},
+                                                      {}, {}, params);
+        const auto found = kernels::batch_norm_backward({.dy = dy.to(device),
+                                                         .x = x.to(device),
+                                                         .y = out.y,
+                                                         .weight = weight.to(device),
+                                                         .bias = bias.to(device),
+                                                         .mean = out.mean,
+                                                         .inverse_std = out.inverse_std},
+                                                        true, false, params);
+        const auto numbers = [](const Tensor& t) {
+          return kernels::cast(t.to(Device::cpu()), DType::F64).values<double>();
+        };
+        const auto xs = numbers(x), slopes = numbers(dy), ys = numbers(out.y), scales = numbers(weight);
+        const auto shifts = numbers(bias), means = numbers(out.mean), stds = numbers(out.inverse_std);
+        const auto by_weight = numbers(found.weight), by_bias = numbers(found.bias);
+        const std::int64_t channels = shape[1], inner = shape.numel() / shape[0] / channels;
+        const double count = static_cast<double>(shape.numel() / channels);
+        std::vector<double> y, dx;
+        for (std::size_t i = 0; i < xs.size(); ++i) {
+          const auto c = static_cast<std::size_t>(static_cast<std::int64_t>(i) / inner % channels);
+          const double normal = (xs[i] - means[c]) * stds[c], value = normal * scales[c] + shifts[c];
+          y.push_back(value > 0 ? value : value * 0.01);
+          const double slope = ys[i] > 0 ? slopes[i] : slopes[i] * 0.01;
+          dx.push_back(scales[c] * stds[c] * (slope - by_bias[c] / count - normal * by_weight[c] / count));
+        }
+        testing::expect_close(out.y, Tensor::from_values<double>(y, shape));
+        testing::expect_close(found.x, Tensor::from_values<double>(dx, shape));
+      }
+    }
+  }
+}
+
 TEST(BatchNorm2d, FoldsIntoAConvolution) {
   for (const Device device : testing::test_devices()) {
     SCOPED_TRACE(to_string(device));
