@@ -45,6 +45,19 @@ target_compile_options(
                          -ffp-contract=off>)
 if(DLCUDA_SANITIZE)
   set(sanitize -fsanitize=${DLCUDA_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  # Checks before each access, which double the time to compile. AddressSanitizer finds what most of them find; the
+  # kernels, whose vector loads must be aligned, get that one back (tests/hostcuda).
+  if(DLCUDA_SANITIZE MATCHES "undefined")
+    list(APPEND sanitize -fno-sanitize=alignment,null,object-size,pointer-overflow,vptr)
+  endif()
   add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:${sanitize}>")
   add_link_options(${sanitize})
+endif()
+
+# The builds of the CPU loops. They are the same without optimisation, so sanitizers get one; kernels/dispatch.h
+# then looks for no other.
+set(DLCUDA_LOOP_LEVELS v2 v3 v4)
+if(DLCUDA_SANITIZE)
+  set(DLCUDA_LOOP_LEVELS v3)
+  add_compile_definitions(DLCUDA_ONE_LEVEL=v3)
 endif()

@@ -25,7 +25,7 @@ endfunction()
 # dlcuda_loop_sources(a.cpp ...): CPU loops, built once for each x86-64 level in a namespace of its own (v2, v3, v4);
 # core/isa.h chooses at run time.
 function(dlcuda_loop_sources)
-  foreach(level v2 v3 v4)
+  foreach(level ${DLCUDA_LOOP_LEVELS})
     if(NOT TARGET dlcuda_loops_${level})
       add_library(dlcuda_loops_${level} OBJECT)
       target_link_libraries(dlcuda_loops_${level} PRIVATE dlcuda_flags OpenMP::OpenMP_CXX)

@@ -16,8 +16,16 @@ Function* best_loop(Function* v2, Function* v3, Function* v4) {
   return isa == Isa::V4 ? v4 : isa == Isa::V3 ? v3 : v2;
 }
 }  // namespace dlcuda::kernels
-/// The same by name, from a namespace that sees v2, v3 and v4.
-#define DLCUDA_BEST_LOOP(function) ::dlcuda::kernels::best_loop(v2::function, v3::function, v4::function)
+/// The same by name; `space` is nothing or a namespace and "::". Sanitizers get one build
+/// (DlcudaOptions.cmake).
+#if defined(DLCUDA_ONE_LEVEL)
+#define DLCUDA_BEST_LOOP_IN(space, function) (&space DLCUDA_ONE_LEVEL::function)
+#else
+#define DLCUDA_BEST_LOOP_IN(space, function) \
+  ::dlcuda::kernels::best_loop(space v2::function, space v3::function, space v4::function)
+#endif
+/// From a namespace that sees v2, v3 and v4.
+#define DLCUDA_BEST_LOOP(function) DLCUDA_BEST_LOOP_IN(, function)
 
 /// on_cpu: the CPU's function.
 #define DLCUDA_DISPATCH_TO(on_cpu, where, function, ...)                                 \
@@ -38,6 +46,5 @@ Function* best_loop(Function* v2, Function* v3, Function* v4) {
 #define DLCUDA_DISPATCH(where, function, ...) DLCUDA_DISPATCH_TO(cpu::function, where, function, __VA_ARGS__)
 
 /// DLCUDA_DISPATCH for families whose CPU side is loops of our own.
-#define DLCUDA_DISPATCH_LOOPS(where, function, ...)                                                         \
-  DLCUDA_DISPATCH_TO(::dlcuda::kernels::best_loop(cpu::v2::function, cpu::v3::function, cpu::v4::function), \
-                     where, function, __VA_ARGS__)
+#define DLCUDA_DISPATCH_LOOPS(where, function, ...) \
+  DLCUDA_DISPATCH_TO(DLCUDA_BEST_LOOP_IN(cpu::, function), where, function, __VA_ARGS__)
