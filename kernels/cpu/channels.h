@@ -93,6 +93,18 @@ struct LaneRows {
   }
 };
 
+/// body(l, c) for `width` lanes from `first` on, c being the channel of lane first + l. It counts, because a
+/// division takes longer than most of what is done with a channel.
+template <typename Body>
+DLCUDA_INLINE void for_lanes(std::int64_t first, std::int64_t width, std::int64_t channels,
+                             const Body& body) {
+  std::int64_t c = first % channels;
+  for (std::int64_t l = 0; l < width; ++l) {
+    body(l, c);
+    if (++c == channels) c = 0;
+  }
+}
+
 /// A whole run, whose width the compiler knows: what is added up stays in registers.
 struct FullRun {
   DLCUDA_INLINE operator std::int64_t() const { return kRun; }
@@ -201,7 +213,7 @@ DLCUDA_INLINE void sum_channels(const TensorView& x, const Source& source, const
       rows,
       [&](std::int64_t first, auto width, std::int64_t from, std::int64_t to, Sums<N>* into) {
         Shared shared[kRun];
-        for (std::int64_t l = 0; l < width; ++l) shared[l] = of_channel((first + l) % channels);
+        for_lanes(first, width, channels, [&](std::int64_t l, std::int64_t c) { shared[l] = of_channel(c); });
         C part[N][kRun] = {};
         for (std::int64_t row = from; row < to; ++row) {
           const auto piece = source.template piece<kRun>(row * rows.lanes + first, width);
@@ -297,9 +309,9 @@ DLCUDA_INLINE void channel_moments(const TensorView& view, const Finish& finish)
       rows,
       [&](std::int64_t first, auto width, std::int64_t from, std::int64_t to, Part* into) {
         C guess[kRun], mean[kRun], squares[kRun];
-        for (std::int64_t l = 0; l < width; ++l) {
-          guess[l] = functors::guess_mean<C>(x, outer, channels, 1, (first + l) % channels);
-        }
+        for_lanes(first, width, channels, [&](std::int64_t l, std::int64_t c) {
+          guess[l] = functors::guess_mean<C>(x, outer, channels, 1, c);
+        });
         column_moments(x + from * rows.lanes + first, to - from, rows.lanes, width, guess, mean, squares);
         for (std::int64_t l = 0; l < width; ++l) merge(into[l], to - from, mean[l], squares[l]);
       },
@@ -390,7 +402,7 @@ DLCUDA_INLINE void map_channels(const TensorView& x, const Streams<T, N>& source
     SharedLanes<Shared, compute_t<T>> shared;
     for (std::int64_t first = 0; first < rows.lanes; first += kMost) {
       const std::int64_t most = rows.lanes - first < kMost ? rows.lanes - first : kMost;
-      for (std::int64_t l = 0; l < most; ++l) shared.set(l, of_channel((first + l) % channels));
+      for_lanes(first, most, channels, [&](std::int64_t l, std::int64_t c) { shared.set(l, of_channel(c)); });
       for (std::int64_t row = begin; row < end; ++row) {
         const std::int64_t left = row < rows.count ? most : last - first;
         map_piece<kMost>(source, to, row * rows.lanes + first, left < most ? left : most,

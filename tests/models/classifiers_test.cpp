@@ -37,6 +37,7 @@ struct Narrow {
   std::int64_t side;   // of the images
   std::int64_t least;  // of the images that it takes
   std::function<std::unique_ptr<Module>()> make;
+  friend void PrintTo(const Narrow& model, std::ostream* out) { *out << model.name; }
 };
 
 template <typename Model, typename Config>
