@@ -28,6 +28,7 @@ trap 'rm -rf "$fake" "$bare"' EXIT
 mkdir "$fake/bin" && ln -s "$(type -P true)" "$fake/bin/dlcuda"
 expect 2 'unknown flag --nonsense' scripts/setup --nonsense
 expect 2 'unknown argument nonsense' scripts/test nonsense
+expect 2 'takes a number of seconds' scripts/test --start-within soon
 expect 2 'unknown flag --nonsense' scripts/format --nonsense
 expect 2 'unknown target nonsense; there are: darknet safetensors' scripts/fuzz nonsense
 expect 2 'runs takes a number' scripts/fuzz --runs many
