@@ -54,8 +54,8 @@ if(DLCUDA_SANITIZE)
   add_link_options(${sanitize})
 endif()
 
-# The builds of the CPU loops. They are the same without optimisation, so sanitizers get one; kernels/dispatch.h
-# then looks for no other.
+# The builds of the CPU loops, from the same sources. Sanitizers, which ask what these do and not how fast, get one (for a
+# processor with AVX2); kernels/dispatch.h then looks for no other.
 set(DLCUDA_LOOP_LEVELS v2 v3 v4)
 if(DLCUDA_SANITIZE)
   set(DLCUDA_LOOP_LEVELS v3)
