@@ -22,6 +22,16 @@ inline bool lies_contiguous(const TensorView& view) {
   return true;
 }
 
+/// Whether a tensor (N, C, H, W) lies densely with the channels innermost.
+inline bool lies_channels_last(const TensorView& view) {
+  std::int64_t step = 1;
+  for (const int axis : {1, 3, 2, 0}) {
+    if (view.shape[axis] > 1 && view.strides[axis] != step) return false;
+    step *= view.shape[axis];
+  }
+  return true;
+}
+
 /// The elements as (outer, n, inner), contiguous, n being those along `axis` (checked); channels_last: in
 /// which order x lies. Where it lies in both, the caller's other tensors decide.
 inline TensorView along_axis(TensorView view, int axis, bool channels_last) {

@@ -5,6 +5,7 @@
 #include "dlcuda/core/parallel.h"
 #include "dlcuda/kernels/cpu/conv2d_planes.h"
 #include "dlcuda/kernels/cpu/conv2d_product.h"
+#include "dlcuda/kernels/cpu/depthwise_conv2d.h"
 #include "dlcuda/kernels/cpu/onednn_conv2d.h"
 #include "dlcuda/kernels/cpu/reference.h"
 #include "dlcuda/kernels/dispatch.h"
@@ -51,6 +52,12 @@ void conv2d_forward(const TensorView& x, const TensorView& weight, const TensorV
      num_threads());
     return;
   }
+  if (depthwise_applies(x, weight, y, params)) {
+    const Scratch scratch(depthwise_scratch(x, weight, y));
+    DLCUDA_BEST_LOOP(depthwise_forward)
+    (x, weight, bias, y, {params, scratch.data()}, {.kind = Activation::Identity});
+    return;
+  }
   if (!onednn_takes(x.dtype) || planes_suit(x, weight, y, params)) {
     const Tensor x32 = onednn_to_f32(x), weight32 = onednn_to_f32(weight), y32 = onednn_to_f32(y);
     const Tensor bias32 = bias.data ? onednn_to_f32(bias) : Tensor();
@@ -86,6 +93,11 @@ void conv2d_backward_data(const TensorView& dy, const TensorView& weight, const 
     const Scratch scratch(planes_bytes(dx, weight, params));
     DLCUDA_BEST_LOOP(planes_backward_data)
     (dy, weight, dx, params, static_cast<float*>(scratch.data()), num_threads());
+    return;
+  }
+  if (depthwise_applies(dx, weight, dy, params)) {
+    const Scratch scratch(depthwise_scratch(dx, weight, dy));
+    DLCUDA_BEST_LOOP(depthwise_backward_data)(dy, weight, dx, {params, scratch.data()});
     return;
   }
   if (!onednn_takes(dy.dtype) || planes_suit(dx, weight, dy, params)) {
@@ -125,6 +137,11 @@ void conv2d_backward_weight(const TensorView& x, const TensorView& dy, const Ten
     const Scratch scratch(planes_bytes(x, dw, params));
     DLCUDA_BEST_LOOP(planes_backward_weight)
     (x, dy, dw, db, params, static_cast<float*>(scratch.data()), num_threads());
+    return;
+  }
+  if (!db.data && depthwise_applies(x, dw, dy, params)) {
+    const Scratch scratch(depthwise_scratch(x, dw, dy));
+    DLCUDA_BEST_LOOP(depthwise_backward_weight)(x, dy, dw, {params, scratch.data()});
     return;
   }
   if (!onednn_takes(x.dtype) || planes_suit(x, dw, dy, params)) {

@@ -8,6 +8,7 @@
 #include "dlcuda/kernels/conv2d_epilogue.h"
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/cpu/conv2d_planes.h"
+#include "dlcuda/kernels/cpu/depthwise_conv2d.h"
 #include "dlcuda/kernels/cpu/onednn_conv2d.h"
 #include "dlcuda/kernels/cpu/packed_layouts.h"
 #include "dlcuda/kernels/dispatch.h"
@@ -106,6 +107,11 @@ void conv2d_fused(const TensorView& x, const TensorView& weight, const TensorVie
     const Scratch scratch(std::size_t(planes_scratch(x, weight, params, num_threads())) * sizeof(float));
     DLCUDA_BEST_LOOP(planes_forward)
     (x, weight, bias, y, {}, params, activation, static_cast<float*>(scratch.data()), num_threads());
+    return;
+  }
+  if (!residual.data && depthwise_has(activation) && depthwise_applies(x, weight, y, params)) {
+    const Scratch scratch(depthwise_scratch(x, weight, y));
+    DLCUDA_BEST_LOOP(depthwise_forward)(x, weight, bias, y, {params, scratch.data()}, activation);
     return;
   }
   if (!residual.data && planes_suit(x, weight, y, params)) {

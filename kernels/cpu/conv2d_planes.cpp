@@ -4,31 +4,20 @@
 
 #include <cstring>
 
-#include "dlcuda/kernels/cpu/loops.h"
+#include "dlcuda/kernels/cpu/vectors.h"
 #include "dlcuda/kernels/functors/activation.h"
 
 namespace dlcuda::kernels::cpu::DLCUDA_ISA {
 namespace {
 
-// One vector register, and the same type for memory that is aligned to its elements only.
-#if defined(__AVX512F__)
-constexpr int kLanes = 16;
-#elif defined(__AVX__)
-constexpr int kLanes = 8;
-#else
-constexpr int kLanes = 4;
-#endif
-using Vector __attribute__((vector_size(kLanes * 4))) = float;
-using Unaligned __attribute__((vector_size(kLanes * 4), aligned(4), may_alias)) = float;
+constexpr int kLanes = Simd<float>::kLanes;
+using Floats = Vector<float>;
 
 /// Vectors of positions that are in work at once; with 8 output channels their sums fill the registers of
 /// AVX-512.
 constexpr int kVectors = kLanes == 16 ? 3 : 2;
 constexpr int kStep = kVectors * kLanes;
 static_assert(kStep <= kPlanesBlock);
-
-DLCUDA_INLINE Vector load(const float* from) { return *reinterpret_cast<const Unaligned*>(from); }
-DLCUDA_INLINE void store(float* to, Vector value) { *reinterpret_cast<Unaligned*>(to) = value; }
 
 /// `in_*` are the extents of the padded input.
 struct PlanesGeometry {
@@ -64,18 +53,18 @@ template <int Outputs>
 DLCUDA_INLINE void correlate(const PlanesGeometry& g, const float* in, std::int64_t in_plane, const float* w,
                              const float* bias, float* out, std::int64_t out_plane, std::int64_t positions) {
   for (std::int64_t p = 0; p < positions; p += kStep) {
-    Vector sum[Outputs][kVectors];
+    Floats sum[Outputs][kVectors];
 #pragma GCC unroll 8
     for (int o = 0; o < Outputs; ++o) {
 #pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) sum[o][v] = Vector{} + (bias ? bias[o] : 0.0f);
+      for (int v = 0; v < kVectors; ++v) sum[o][v] = Floats{} + (bias ? bias[o] : 0.0f);
     }
     const float* tap = w;
     for (std::int64_t c = 0; c < g.in_channels; ++c) {
       for (std::int64_t i = 0; i < g.kernel_height; ++i) {
         const float* row = in + c * in_plane + i * g.in_width + p;
         for (std::int64_t j = 0; j < g.kernel_width; ++j, tap += g.out_channels) {
-          Vector x[kVectors];
+          Floats x[kVectors];
 #pragma GCC unroll 4
           for (int v = 0; v < kVectors; ++v) x[v] = load(row + j + v * kLanes);
 #pragma GCC unroll 8
@@ -141,7 +130,7 @@ struct Images {
 template <int Outputs, int Taps>
 DLCUDA_INLINE void correlate_gradients(const Images& images, std::int64_t column, float* sums,
                                        std::int64_t filter) {
-  Vector sum[Outputs][Taps];
+  Floats sum[Outputs][Taps];
 #pragma GCC unroll 8
   for (int o = 0; o < Outputs; ++o) {
 #pragma GCC unroll 8
@@ -151,12 +140,12 @@ DLCUDA_INLINE void correlate_gradients(const Images& images, std::int64_t column
     const float* dy = images.dy + image * images.dy_image;
     const float* x = images.x + image * images.x_image + column;
     for (std::int64_t p = 0; p < images.positions; p += kLanes) {
-      Vector slope[Outputs];
+      Floats slope[Outputs];
 #pragma GCC unroll 8
       for (int o = 0; o < Outputs; ++o) slope[o] = load(dy + o * images.dy_plane + p);
 #pragma GCC unroll 8
       for (int j = 0; j < Taps; ++j) {
-        Vector value = load(x + p + j);
+        Floats value = load(x + p + j);
         asm(""
             : "+v"(value));  // kept in a register: compilers would load it again, unaligned, for every filter
 #pragma GCC unroll 8
@@ -202,14 +191,14 @@ DLCUDA_INLINE void scatter_taps(const PlanesGeometry& g, const float* dy, std::i
                                 const float* w, float* planes, std::int64_t plane, std::int64_t positions) {
   const std::int64_t step = g.in_channels * g.kernel_width;
   for (std::int64_t p = 0; p < positions; p += kStep) {
-    Vector sum[Taps][kVectors];
+    Floats sum[Taps][kVectors];
 #pragma GCC unroll 8
     for (int j = 0; j < Taps; ++j) {
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) sum[j][v] = load(planes + j * plane + p + v * kLanes);
     }
     for (std::int64_t o = 0; o < g.out_channels; ++o) {
-      Vector slope[kVectors];
+      Floats slope[kVectors];
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) slope[v] = load(dy + o * dy_plane + p + v * kLanes);
 #pragma GCC unroll 8
@@ -336,7 +325,7 @@ void data_gradient(const PlanesGeometry& g, const Scratch& sizes, const float* d
     }
     // Column j was computed j positions to the left of where it belongs.
     for (std::int64_t p = 0; p < sizes.in_plane; p += kLanes) {
-      Vector sum = load(columns + p);
+      Floats sum = load(columns + p);
       for (std::int64_t j = 1; j < kw; ++j) sum += load(columns + j * column + p - j);
       store(columns + p, sum);
     }
@@ -373,7 +362,7 @@ void add_weight_gradients(const PlanesGeometry& g, const Scratch& sizes, const f
   float* bias_sums = sums + g.out_channels * filter * kLanes;
   for (std::int64_t o = 0; o < count * g.out_channels; ++o) {
     const float* plane = out + o / g.out_channels * sizes.out_size + o % g.out_channels * sizes.out_plane;
-    Vector sum{};
+    Floats sum{};
     for (std::int64_t p = 0; p < positions; p += kLanes) sum += load(plane + p);
     for (int lane = 0; lane < kLanes; ++lane) bias_sums[o % g.out_channels] += sum[lane];
   }
@@ -385,7 +374,7 @@ void merge_weight_gradients(const PlanesGeometry& g, const float* parts, std::in
   const std::int64_t weights = WeightSums(g).weights;
   float* to = dw.as<float>();
   for (std::int64_t k = 0; k < weights; ++k) {
-    Vector sum = load(parts + k * kLanes);
+    Floats sum = load(parts + k * kLanes);
     for (int part = 1; part < threads; ++part) sum += load(parts + part * part_size + k * kLanes);
     float total = 0;
     for (int lane = 0; lane < kLanes; ++lane) total += sum[lane];

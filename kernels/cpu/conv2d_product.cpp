@@ -18,13 +18,6 @@ constexpr std::int64_t kMostPositions = 512;
 
 std::int64_t positions_of(const TensorView& dy) { return dy.shape[0] * dy.shape[2] * dy.shape[3]; }
 
-/// Channels-last, without gaps.
-bool is_packed(const TensorView& x) {
-  const std::int64_t row = x.shape[3] * x.shape[1];
-  return x.strides[1] == 1 && x.strides[3] == x.shape[1] && x.strides[2] == row &&
-         x.strides[0] == x.shape[2] * row;
-}
-
 /// Whether the window is a pixel, at every pixel of x: v is x.
 bool is_pointwise(const TensorView& x, const TensorView& dy, const TensorView& dw,
                   const Conv2dParams& params) {
@@ -70,8 +63,8 @@ void gather_windows(const TensorView& x, const TensorView& dy, const TensorView&
 
 bool product_suits(const TensorView& x, const TensorView& dy, const TensorView& dw, const TensorView& db,
                    const Conv2dParams& params) {
-  if (x.dtype != DType::BF16 || db.data || params.groups != 1 || x.shape[1] < kLeastInputs || !is_packed(x) ||
-      !is_packed(dy) || x.numel() == 0 || dy.numel() == 0) {
+  if (x.dtype != DType::BF16 || db.data || params.groups != 1 || x.shape[1] < kLeastInputs ||
+      !lies_channels_last(x) || !lies_channels_last(dy) || x.numel() == 0 || dy.numel() == 0) {
     return false;
   }
   return is_pointwise(x, dy, dw, params) ||

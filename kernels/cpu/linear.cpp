@@ -5,40 +5,12 @@
 // of the result. Each call is one parallel region: threads share the rows of every result.
 #include "dlcuda/kernels/linear.h"
 
-#include <cstring>
-
-#include "dlcuda/kernels/cpu/loops.h"
+#include "dlcuda/kernels/cpu/vectors.h"
 #include "dlcuda/kernels/functors/activation.h"
 
 namespace dlcuda::kernels::cpu::DLCUDA_ISA {
 namespace {
 
-// One vector register of T.
-#if defined(__AVX512F__)
-constexpr int kBytes = 64;
-#elif defined(__AVX__)
-constexpr int kBytes = 32;
-#else
-constexpr int kBytes = 16;
-#endif
-template <typename T>
-struct Simd {
-  static constexpr int kLanes = kBytes / int(sizeof(T));
-  using Vector __attribute__((vector_size(kBytes))) = T;
-};
-template <typename T>
-using Vector = typename Simd<T>::Vector;
-
-template <typename T>
-DLCUDA_INLINE Vector<T> load(const T* from) {
-  Vector<T> value;
-  std::memcpy(&value, from, sizeof value);
-  return value;
-}
-template <typename T>
-DLCUDA_INLINE void store(T* to, const Vector<T>& value) {
-  std::memcpy(to, &value, sizeof value);
-}
 /// The first `count` lanes from memory, the others 0.
 template <typename T>
 DLCUDA_INLINE Vector<T> load_first(const T* from, std::int64_t count) {

@@ -15,18 +15,12 @@
 #include "dlcuda/kernels/random.h"
 #include "dlcuda/tests/support/compare.h"
 #include "dlcuda/tests/support/errors.h"
+#include "dlcuda/tests/support/random_tensor.h"
 
 namespace dlcuda::testing {
 namespace {
 
 using kernels::Conv2dParams;
-
-/// Small integers: every partial sum is exact, so that f32 must equal the f64 reference to the bit.
-Tensor integers(const Shape& shape, std::uint32_t ordinal) {
-  Tensor x = Tensor::empty(shape, DType::F64);
-  kernels::fill_uniform(x, -4, 5, {7, ordinal, Tensor::zeros(Shape{1}, DType::I64)});
-  return kernels::cast(kernels::cast(x, DType::I32), DType::F32);
-}
 
 struct Config {
   Shape x, weight;
@@ -44,10 +38,11 @@ class IntegerCase {
  public:
   explicit IntegerCase(Config config)
       : config_(std::move(config)),
-        x_(integers(config_.x, 0)),
-        weight_(integers(config_.weight, 1)),
-        bias_(integers(Shape{config_.weight[0]}, 2)),
-        dy_(integers(kernels::conv2d_shape(config_.x, config_.weight, config_.params), 3)) {
+        x_(random_integers(config_.x, 0, DType::F32)),
+        weight_(random_integers(config_.weight, 1, DType::F32)),
+        bias_(random_integers(Shape{config_.weight[0]}, 2, DType::F32)),
+        dy_(random_integers(kernels::conv2d_shape(config_.x, config_.weight, config_.params), 3,
+                            DType::F32)) {
     const auto wide = [](const Tensor& t) { return kernels::cast(t, DType::F64); };
     const auto& params = config_.params;
     y_ = kernels::conv2d_forward(wide(x_), wide(weight_), wide(bias_), params);
@@ -56,13 +51,19 @@ class IntegerCase {
     gradients_ = kernels::conv2d_backward_weight(wide(x_), wide(dy_), config_.weight, params, true);
   }
 
-  /// f32 must give the same numbers.
-  void expect_equal(Device device, MemoryFormat format) const {
+  /// f32 must give the same numbers; bf16 must give them rounded, since it adds up in f32.
+  void expect_equal(Device device, MemoryFormat format, DType dtype = DType::F32) const {
     SCOPED_TRACE(to_string(config_) + " " + dlcuda::to_string(device) + " " + dlcuda::to_string(format));
     const auto& params = config_.params;
-    const Tensor x = kernels::to_format(x_, format).to(device);
-    const Tensor dy = kernels::to_format(dy_, format).to(device);
-    const Tensor weight = weight_.to(device), bias = bias_.to(device);
+    const auto given = [&](const Tensor& t, MemoryFormat as = MemoryFormat::Contiguous) {
+      return kernels::to_format(kernels::cast(t, dtype), as).to(device);
+    };
+    const auto expect_close = [&](const Tensor& actual, const Tensor& expected, const Tolerance& tolerance) {
+      const Tensor rounded = kernels::cast(kernels::cast(expected, dtype), DType::F64);
+      testing::expect_close(kernels::cast(actual.to(Device::cpu()), DType::F64), rounded, tolerance);
+    };
+    const Tensor x = given(x_, format), dy = given(dy_, format);
+    const Tensor weight = given(weight_), bias = given(bias_);
     const Tolerance exact{0, 0};
     expect_close(kernels::conv2d_forward(x, weight, bias, params), y_, exact);
     expect_close(kernels::conv2d_forward(x, weight, {}, params), y_without_bias_, exact);
@@ -117,8 +118,9 @@ TEST(Conv2d, LibrariesEqualTheReferenceOnIntegers) {
   }
 }
 
-/// In bf16 the CPU takes products of matrices for some of them. Sums are exact in f32, and rounded once.
-TEST(Conv2d, WeightGradientsInBf16EqualTheReferenceOnIntegers) {
+/// In bf16 the CPU takes products of matrices for some weight gradients, and loops of its own for depthwise
+/// convolutions.
+TEST(Conv2d, Bf16EqualsTheReferenceOnIntegers) {
   const Config configs[] = {
       {Shape{2, 33, 5, 7}, Shape{1, 33, 1, 1}, {}},
       {Shape{3, 40, 6, 4}, Shape{70, 40, 1, 1}, {}},
@@ -130,22 +132,26 @@ TEST(Conv2d, WeightGradientsInBf16EqualTheReferenceOnIntegers) {
       {Shape{2, 64, 9, 11}, Shape{128, 64, 3, 4}, {{2, 3}, {0, 4, 3, 2}, {2, 1}, 1}},
       {Shape{3, 300, 8, 6}, Shape{250, 300, 1, 1}, {{2, 2}, {0, 0, 0, 0}, {1, 1}, 1}},
       {Shape{1, 260, 5, 5}, Shape{256, 260, 1, 1}, {{1, 1}, {1, 0, 0, 2}, {1, 1}, 1}},
+      // Depthwise: rows of three taps for each stride, and what goes tap by tap.
+      {Shape{2, 16, 6, 9}, Shape{16, 1, 3, 3}, {{1, 1}, {1, 1, 1, 1}, {1, 1}, 16}},
+      {Shape{1, 48, 7, 7}, Shape{48, 1, 3, 3}, {{1, 1}, {1, 1, 1, 1}, {1, 1}, 48}},
+      {Shape{2, 144, 9, 12}, Shape{144, 1, 3, 3}, {{2, 2}, {1, 1, 1, 1}, {1, 1}, 144}},
+      {Shape{1, 272, 5, 8}, Shape{272, 1, 3, 3}, {{2, 2}, {0, 0, 1, 1}, {1, 1}, 272}},
+      {Shape{1, 32, 9, 11}, Shape{32, 1, 3, 3}, {{3, 3}, {1, 0, 1, 2}, {1, 1}, 32}},
+      {Shape{2, 32, 11, 10}, Shape{32, 1, 5, 3}, {{2, 1}, {2, 1, 2, 1}, {1, 1}, 32}},
+      {Shape{1, 64, 12, 13}, Shape{64, 1, 5, 5}, {{1, 2}, {2, 4, 4, 2}, {1, 1}, 64}},
+      {Shape{1, 16, 9, 9}, Shape{16, 1, 3, 3}, {{1, 1}, {2, 2, 2, 2}, {2, 2}, 16}},
+      {Shape{1, 16, 8, 10}, Shape{16, 1, 2, 4}, {{2, 3}, {1, 3, 0, 2}, {3, 2}, 16}},
+      {Shape{3, 32, 1, 1}, Shape{32, 1, 3, 3}, {{1, 1}, {1, 1, 1, 1}, {1, 1}, 32}},
+      {Shape{1, 32, 2, 2}, Shape{32, 1, 3, 3}, {{1, 1}, {4, 5, 4, 5}, {1, 1}, 32}},
+      {Shape{1, 80, 9, 8}, Shape{80, 1, 7, 7}, {{1, 1}, {3, 3, 3, 3}, {1, 1}, 80}},
+      {Shape{1, 16, 9, 9}, Shape{16, 1, 8, 7}, {{1, 1}, {4, 3, 3, 3}, {1, 1}, 16}},
   };
   for (const Config& config : configs) {
-    const Tensor x = integers(config.x, 0);
-    const Tensor dy = integers(kernels::conv2d_shape(config.x, config.weight, config.params), 1);
-    const auto gradient = [&](const Tensor& input, const Tensor& slope) {
-      return kernels::conv2d_backward_weight(input, slope, config.weight, config.params, false).weight;
-    };
-    const auto wide = [](const Tensor& t) { return kernels::cast(t, DType::F64); };
-    const Tensor expected = wide(kernels::cast(gradient(wide(x), wide(dy)), DType::BF16));
+    const IntegerCase c(config);
     for (const Device device : test_devices()) {
       for (const MemoryFormat format : {MemoryFormat::Contiguous, MemoryFormat::ChannelsLast}) {
-        SCOPED_TRACE(to_string(config) + " " + dlcuda::to_string(device) + " " + dlcuda::to_string(format));
-        const auto narrow = [&](const Tensor& t) {
-          return kernels::to_format(kernels::cast(t, DType::BF16), format).to(device);
-        };
-        expect_close(wide(gradient(narrow(x), narrow(dy)).to(Device::cpu())), expected, Tolerance{0, 0});
+        c.expect_equal(device, format, DType::BF16);
       }
     }
   }
@@ -209,7 +215,9 @@ TEST(Conv2d, PlanesEqualTheReferenceOnIntegers) {
 TEST(Conv2d, DepthwiseOfUnalignedMemory) {
   const Conv2dParams params{.padding = {1, 1, 1, 1}, .groups = 8};
   const Shape shape{2, 8, 5, 4};
-  const Tensor x = integers(shape, 0), weight = integers(Shape{8, 1, 3, 3}, 1), bias = integers(Shape{8}, 2);
+  const Tensor x = random_integers(shape, 0, DType::F32),
+               weight = random_integers(Shape{8, 1, 3, 3}, 1, DType::F32),
+               bias = random_integers(Shape{8}, 2, DType::F32);
   const auto wide = [](const Tensor& t) { return kernels::cast(t, DType::F64); };
   const Tensor y = kernels::conv2d_forward(wide(x), wide(weight), wide(bias), params);
   const Tensor dx = kernels::conv2d_backward_data(wide(x), wide(weight), shape, params);

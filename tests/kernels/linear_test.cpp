@@ -34,18 +34,12 @@ constexpr std::array<std::array<std::int64_t, 3>, 9> kSizes{{{1, 1, 1},
                                                              {300, 7, 3},
                                                              {7, 9, 270}}};
 
-Tensor integers(const Shape& shape, std::uint32_t ordinal) {
-  Tensor x = Tensor::empty(shape, DType::F64);
-  kernels::fill_uniform(x, -4, 5, {7, ordinal, Tensor::zeros(Shape{1}, DType::I64)});
-  return kernels::cast(kernels::cast(x, DType::I32), DType::F64);
-}
-
 /// Integers, on which every sum is exact: f32 equals f64 to the bit.
 TEST(SmallLinear, EqualsMatrixProductsOnIntegers) {
   const ActivationParams relu{.kind = Activation::Relu};
   for (const auto& [rows, inputs, outputs] : kSizes) {
-    const Tensor x = integers({rows, inputs}, 0), weight = integers({outputs, inputs}, 1);
-    const Tensor bias = integers({outputs}, 2), dy = integers({rows, outputs}, 3);
+    const Tensor x = random_integers({rows, inputs}, 0), weight = random_integers({outputs, inputs}, 1);
+    const Tensor bias = random_integers({outputs}, 2), dy = random_integers({rows, outputs}, 3);
     const Tensor y =
         kernels::activation_forward(kernels::matmul(x, weight, bias, {.transpose_b = true}), relu);
     const Tensor slopes = kernels::activation_backward(dy, y, relu);

@@ -5,20 +5,16 @@
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/random.h"
 #include "dlcuda/tests/support/compare.h"
+#include "dlcuda/tests/support/random_tensor.h"
 
 namespace dlcuda::testing {
 namespace {
 
-Tensor integers(const Shape& shape, std::uint32_t ordinal) {
-  Tensor x = Tensor::empty(shape, DType::F64);
-  kernels::fill_uniform(x, -4, 5, {7, ordinal, Tensor::zeros(Shape{1}, DType::I64)});
-  return kernels::cast(kernels::cast(x, DType::I32), DType::F64);
-}
-
 TEST(Matmul, LibrariesEqualTheReferenceOnIntegers) {
   for (const auto& [m, k, n] : {std::array{1, 1, 1}, std::array{31, 33, 257}, std::array{257, 1, 33},
                                 std::array{64, 400, 120}, std::array{1, 257, 31}}) {
-    const Tensor a = integers(Shape{m, k}, 0), b = integers(Shape{k, n}, 1), bias = integers(Shape{n}, 2);
+    const Tensor a = random_integers(Shape{m, k}, 0), b = random_integers(Shape{k, n}, 1),
+                 bias = random_integers(Shape{n}, 2);
     const Tensor expected = kernels::matmul(a, b, bias);
     for (const Device device : test_devices()) {
       SCOPED_TRACE(to_string(device) + to_string(a.shape()) + to_string(b.shape()));

@@ -17,6 +17,11 @@ inline Tensor random_tensor(const Shape& shape, std::uint32_t ordinal, DType dty
   return kernels::cast(x, dtype);
 }
 
+/// -4 to 4: sums of their products are exact in f32, which must equal an f64 reference to the bit.
+inline Tensor random_integers(const Shape& shape, std::uint32_t ordinal, DType dtype = DType::F64) {
+  return kernels::cast(random_tensor(shape, ordinal, DType::I32, -4, 5), dtype);
+}
+
 /// f64 values in mixed order that all differ, from each other and from 0, by at least 0.005: no difference
 /// quotient crosses a kink of ReLU or of a maximum. Below 7919 elements.
 inline Tensor distinct_tensor(const Shape& shape) {

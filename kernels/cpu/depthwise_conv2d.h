@@ -1,0 +1,39 @@
+// Depthwise convolution of bf16 in channels-last: the channels of a pixel lie side by side in vector
+// registers. oneDNN 2.6 takes as long for bf16 as for f32, and twice as long for the weight's gradient.
+#pragma once
+
+#include "dlcuda/kernels/activation.h"
+#include "dlcuda/kernels/conv2d.h"
+
+namespace dlcuda::kernels::cpu {
+
+/// Channels that are in work at once; a tensor has a multiple of them.
+inline constexpr std::int64_t kDepthwiseRun = 16;
+inline constexpr int kMostDepthwiseTaps = 49;
+/// Parts of a picture that weight gradients are summed over apart.
+inline constexpr std::int64_t kDepthwiseChunks = 16;
+
+/// What depthwise convolutions need besides their tensors.
+struct DepthwiseParams {
+  Conv2dParams conv;
+  void* scratch;  // of depthwise_scratch() bytes
+};
+
+/// True for bf16 in channels-last with one output of each channel, and for the sizes above. x may also be dx,
+/// weight dw, y dy.
+bool depthwise_applies(const TensorView& x, const TensorView& weight, const TensorView& y,
+                       const Conv2dParams& params);
+/// Whether depthwise_forward() has loops for the activation.
+bool depthwise_has(const ActivationParams& activation);
+std::size_t depthwise_scratch(const TensorView& x, const TensorView& weight, const TensorView& y);
+
+// bias: in f32 or bf16, or a null view.
+DLCUDA_CPU_LOOPS(void depthwise_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,
+                                        const TensorView& y, const DepthwiseParams& params,
+                                        const ActivationParams& activation);
+                 void depthwise_backward_data(const TensorView& dy, const TensorView& weight,
+                                              const TensorView& dx, const DepthwiseParams& params);
+                 void depthwise_backward_weight(const TensorView& x, const TensorView& dy,
+                                                const TensorView& dw, const DepthwiseParams& params);)
+
+}  // namespace dlcuda::kernels::cpu

@@ -1,0 +1,35 @@
+#include <algorithm>
+
+#include "dlcuda/kernels/axis_layout.h"
+#include "dlcuda/kernels/cpu/depthwise_conv2d.h"
+
+namespace dlcuda::kernels::cpu {
+
+bool depthwise_applies(const TensorView& x, const TensorView& weight, const TensorView& y,
+                       const Conv2dParams& params) {
+  const std::int64_t channels = x.shape[1];
+  return x.dtype == DType::BF16 && params.groups == channels && weight.shape[0] == channels &&
+         channels % kDepthwiseRun == 0 && weight.shape[2] * weight.shape[3] <= kMostDepthwiseTaps &&
+         x.numel() > 0 && y.numel() > 0 && lies_channels_last(x) && lies_channels_last(y);
+}
+
+bool depthwise_has(const ActivationParams& activation) {
+  switch (activation.kind) {
+    case Activation::Identity:
+    case Activation::Relu:
+    case Activation::Relu6:
+    case Activation::LeakyRelu:
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::size_t depthwise_scratch(const TensorView& x, const TensorView& weight, const TensorView& y) {
+  const std::int64_t channels = x.shape[1];
+  std::int64_t table = 0;
+  for (const int axis : {2, 3}) table += std::max(x.shape[axis], y.shape[axis]) * weight.shape[axis];
+  return std::size_t(kDepthwiseChunks * weight.numel() + channels + table) * sizeof(float);
+}
+
+}  // namespace dlcuda::kernels::cpu
