@@ -11,7 +11,7 @@ namespace dlcuda::kernels::cpu::DLCUDA_ISA {
 namespace {
 
 /// What channels-last loops work on at a time: a run of channels that fits a few vector registers.
-constexpr std::int64_t kRun = 32;
+constexpr std::int64_t kRun = 128;
 /// Rows of a run that are added up in the type of arithmetic before they go into f64 sums,
 constexpr std::int64_t kRowsAtOnce = 64;
 /// and values of a plane.
@@ -39,10 +39,20 @@ class Piece {
   std::conditional_t<kConverted, C[N][kMost], const C* [N]> values_;
 };
 
+/// Asks for `count` elements that will be read soon: processors see no pattern in runs of rows by themselves.
+template <typename T>
+DLCUDA_INLINE void prefetch(const T* from, std::int64_t count) {
+  constexpr std::int64_t kLine = 64 / sizeof(T);
+  for (std::int64_t i = 0; i < count; i += kLine) __builtin_prefetch(from + i, 0, 2);
+}
+
 /// N tensors that are read side by side.
 template <typename T, int N>
 struct Streams {
   const T* from[N];
+  DLCUDA_INLINE void prefetch(std::int64_t first, std::int64_t width) const {
+    for (int n = 0; n < N; ++n) cpu::DLCUDA_ISA::prefetch(from[n] + first, width);
+  }
   template <int kMost>
   DLCUDA_INLINE Piece<T, N, kMost> piece(std::int64_t first, std::int64_t width) const {
     return Piece<T, N, kMost>(from, first, width);
@@ -51,6 +61,7 @@ struct Streams {
 
 /// For terms that read by themselves: their piece is the index of its first element.
 struct Indices {
+  DLCUDA_INLINE void prefetch(std::int64_t, std::int64_t) const {}
   template <int kMost>
   DLCUDA_INLINE std::int64_t piece(std::int64_t first, std::int64_t) const {
     return first;
@@ -85,7 +96,7 @@ struct LaneRows {
     std::int64_t pixels = 1;
     for (std::int64_t n = 1; n * channels <= kMost && n * kLeastRows <= outer; n *= 2) {
       pixels = n;
-      if (n * channels >= kLeast && n * channels % kRun == 0) break;
+      if (n * channels >= kLeast && n * channels % 32 == 0) break;
     }
     lanes = channels * pixels;
     count = outer / pixels;
@@ -216,6 +227,7 @@ DLCUDA_INLINE void sum_channels(const TensorView& x, const Source& source, const
         for_lanes(first, width, channels, [&](std::int64_t l, std::int64_t c) { shared[l] = of_channel(c); });
         C part[N][kRun] = {};
         for (std::int64_t row = from; row < to; ++row) {
+          source.prefetch((row + kRowsAtOnce) * rows.lanes + first, width);
           const auto piece = source.template piece<kRun>(row * rows.lanes + first, width);
           for (std::int64_t l = 0; l < width; ++l) {
             C terms[N];
@@ -246,6 +258,7 @@ DLCUDA_INLINE void column_moments(const T* x, std::int64_t rows, std::int64_t st
   if constexpr (!std::is_same_v<T, C>) {
     C values[kRowsAtOnce * kRun];
     for (std::int64_t r = 0; r < rows; ++r) {
+      prefetch(x + (r + kRowsAtOnce) * stride, width);
       for (std::int64_t c = 0; c < width; ++c) values[r * kRun + c] = static_cast<C>(x[r * stride + c]);
     }
     return column_moments<C, C>(values, rows, kRun, width, guess, mean, squares);
