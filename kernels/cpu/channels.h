@@ -4,29 +4,73 @@
 
 #include <type_traits>
 
-#include "dlcuda/kernels/cpu/loops.h"
+#include "dlcuda/kernels/cpu/vectors.h"
 #include "dlcuda/kernels/functors/moments.h"
 
 namespace dlcuda::kernels::cpu::DLCUDA_ISA {
 namespace {
 
-/// What channels-last loops work on at a time: a run of channels that fits a few vector registers.
+/// What channels-last sums work on at a time: lanes whose sums stay in registers or the first cache, and wide
+/// enough that memory is read in its order.
 constexpr std::int64_t kRun = 128;
 /// Rows of a run that are added up in the type of arithmetic before they go into f64 sums,
 constexpr std::int64_t kRowsAtOnce = 64;
+/// rows that are asked for beforehand, since processors see no pattern in runs of rows by themselves,
+constexpr std::int64_t kRowsAhead = 12;
 /// and values of a plane.
 constexpr std::int64_t kBatch = 512;
 
-/// Up to kMost elements of each of N tensors, from one index on, in the type of arithmetic: piece(n, l).
-/// Loops over numbers of two sizes are slow, so narrow types are converted in a loop before.
+/// Types whose numbers are converted to the type of arithmetic in a loop of their own: loops over numbers of
+/// two sizes are slow.
+template <typename T>
+constexpr bool kConverted = !std::is_same_v<T, compute_t<T>>;
+
+/// Where element l of `width` that were converted lies: bf16 as Bf16Pairs has them, as far as they fill
+/// registers.
+template <typename T>
+DLCUDA_INLINE std::int64_t place_of(std::int64_t l, std::int64_t width) {
+  constexpr std::int64_t kWhole = Bf16Pairs<>::kCount;
+  if (!std::is_same_v<T, BFloat16> || l >= width / kWhole * kWhole) return l;
+  return l / kWhole * kWhole + l % 2 * (kWhole / 2) + l % kWhole / 2;
+}
+
+/// to[place_of(l)] = from[l], in the type of arithmetic.
+template <typename T>
+DLCUDA_INLINE void widen(const T* from, std::int64_t width, compute_t<T>* to) {
+  std::int64_t l = 0;
+  if constexpr (std::is_same_v<T, BFloat16>) {
+    constexpr int kWhole = Bf16Pairs<>::kCount;
+    for (; l + kWhole <= width; l += kWhole) {
+      const auto pairs = Bf16Pairs<>::load(from + l);
+      store(to + l, pairs.even);
+      store(to + l + kWhole / 2, pairs.odd);
+    }
+  }
+  for (; l < width; ++l) to[l] = static_cast<compute_t<T>>(from[l]);
+}
+/// to[l] = from[place_of(l)].
+template <typename T>
+DLCUDA_INLINE void narrow(const compute_t<T>* from, std::int64_t width, T* to) {
+  std::int64_t l = 0;
+  if constexpr (std::is_same_v<T, BFloat16>) {
+    constexpr int kWhole = Bf16Pairs<>::kCount;
+    for (; l + kWhole <= width; l += kWhole) {
+      Bf16Pairs<>{load(from + l), load(from + l + kWhole / 2)}.store(to + l);
+    }
+  }
+  for (; l < width; ++l) to[l] = static_cast<T>(from[l]);
+}
+
+/// Up to kMost elements of each of N tensors, from one index on, in the type of arithmetic: piece(n, l) is
+/// the one whose place is l.
 template <typename T, int N, int kMost>
 class Piece {
  public:
   using C = compute_t<T>;
   DLCUDA_INLINE Piece(const T* const (&from)[N], std::int64_t first, std::int64_t width) {
     for (int n = 0; n < N; ++n) {
-      if constexpr (kConverted) {
-        for (std::int64_t l = 0; l < width; ++l) values_[n][l] = static_cast<C>(from[n][first + l]);
+      if constexpr (kConverted<T>) {
+        widen(from[n] + first, width, values_[n]);
       } else {
         values_[n] = from[n] + first;
       }
@@ -35,20 +79,13 @@ class Piece {
   DLCUDA_INLINE C operator()(int n, std::int64_t l) const { return values_[n][l]; }
 
  private:
-  static constexpr bool kConverted = !std::is_same_v<T, C>;
-  std::conditional_t<kConverted, C[N][kMost], const C* [N]> values_;
+  std::conditional_t<kConverted<T>, C[N][kMost], const C* [N]> values_;
 };
-
-/// Asks for `count` elements that will be read soon: processors see no pattern in runs of rows by themselves.
-template <typename T>
-DLCUDA_INLINE void prefetch(const T* from, std::int64_t count) {
-  constexpr std::int64_t kLine = 64 / sizeof(T);
-  for (std::int64_t i = 0; i < count; i += kLine) __builtin_prefetch(from + i, 0, 2);
-}
 
 /// N tensors that are read side by side.
 template <typename T, int N>
 struct Streams {
+  using Element = T;
   const T* from[N];
   DLCUDA_INLINE void prefetch(std::int64_t first, std::int64_t width) const {
     for (int n = 0; n < N; ++n) cpu::DLCUDA_ISA::prefetch(from[n] + first, width);
@@ -61,6 +98,7 @@ struct Streams {
 
 /// For terms that read by themselves: their piece is the index of its first element.
 struct Indices {
+  using Element = float;
   DLCUDA_INLINE void prefetch(std::int64_t, std::int64_t) const {}
   template <int kMost>
   DLCUDA_INLINE std::int64_t piece(std::int64_t first, std::int64_t) const {
@@ -92,11 +130,11 @@ struct LaneRows {
   std::int64_t channels, lanes, count, rest;
 
   DLCUDA_INLINE LaneRows(std::int64_t outer, std::int64_t channels_) : channels(channels_) {
-    constexpr std::int64_t kLeastRows = 64;
+    constexpr std::int64_t kLeastRows = 64, kWhole = 32;  // lanes of a register at most
     std::int64_t pixels = 1;
     for (std::int64_t n = 1; n * channels <= kMost && n * kLeastRows <= outer; n *= 2) {
       pixels = n;
-      if (n * channels >= kLeast && n * channels % 32 == 0) break;
+      if (n * channels >= kLeast && n * channels % kWhole == 0) break;
     }
     lanes = channels * pixels;
     count = outer / pixels;
@@ -219,15 +257,17 @@ DLCUDA_INLINE void sum_channels(const TensorView& x, const Source& source, const
     });
     return;
   }
+  using T = typename Source::Element;
   const LaneRows rows(outer, channels);
   reduce_lanes<Sums<N>>(
       rows,
       [&](std::int64_t first, auto width, std::int64_t from, std::int64_t to, Sums<N>* into) {
         Shared shared[kRun];
-        for_lanes(first, width, channels, [&](std::int64_t l, std::int64_t c) { shared[l] = of_channel(c); });
+        for_lanes(first, width, channels,
+                  [&](std::int64_t l, std::int64_t c) { shared[place_of<T>(l, width)] = of_channel(c); });
         C part[N][kRun] = {};
         for (std::int64_t row = from; row < to; ++row) {
-          source.prefetch((row + kRowsAtOnce) * rows.lanes + first, width);
+          source.prefetch((row + kRowsAhead) * rows.lanes + first, width);
           const auto piece = source.template piece<kRun>(row * rows.lanes + first, width);
           for (std::int64_t l = 0; l < width; ++l) {
             C terms[N];
@@ -236,7 +276,8 @@ DLCUDA_INLINE void sum_channels(const TensorView& x, const Source& source, const
           }
         }
         for (std::int64_t l = 0; l < width; ++l) {
-          for (int n = 0; n < N; ++n) into[l].sums[n] += static_cast<double>(part[n][l]);
+          const std::int64_t at = place_of<T>(l, width);
+          for (int n = 0; n < N; ++n) into[l].sums[n] += static_cast<double>(part[n][at]);
         }
       },
       [&](std::int64_t c, Sums<N>& all) {
@@ -251,20 +292,22 @@ DLCUDA_INLINE void sum_channels(const TensorView& x, const Source& source, const
 }
 
 /// Moments of up to kRowsAtOnce rows of kRun values each, `stride` apart, one by column, relative to
-/// guess[column]. Two passes, the second of which finds the values in the first cache.
-template <typename C, typename T, typename Width>
+/// guess[column]; columns have their place_of(). Two passes, the second of which finds the values in the
+/// first cache.
+template <typename C, typename T, bool kAsk = true, typename Width>
 DLCUDA_INLINE void column_moments(const T* x, std::int64_t rows, std::int64_t stride, Width width,
                                   const C (&guess)[kRun], C (&mean)[kRun], C (&squares)[kRun]) {
-  if constexpr (!std::is_same_v<T, C>) {
+  if constexpr (kConverted<T>) {
     C values[kRowsAtOnce * kRun];
     for (std::int64_t r = 0; r < rows; ++r) {
-      prefetch(x + (r + kRowsAtOnce) * stride, width);
-      for (std::int64_t c = 0; c < width; ++c) values[r * kRun + c] = static_cast<C>(x[r * stride + c]);
+      prefetch(x + (r + kRowsAhead) * stride, width);
+      widen(x + r * stride, width, values + r * kRun);
     }
-    return column_moments<C, C>(values, rows, kRun, width, guess, mean, squares);
+    return column_moments<C, C, false>(values, rows, kRun, width, guess, mean, squares);
   } else {
     for (std::int64_t c = 0; c < kRun; ++c) mean[c] = squares[c] = C(0);
     for (std::int64_t r = 0; r < rows; ++r) {
+      if constexpr (kAsk) prefetch(x + (r + kRowsAhead) * stride, width);
       for (std::int64_t c = 0; c < width; ++c) mean[c] += x[r * stride + c] - guess[c];
     }
     const C share = C(1) / static_cast<C>(rows);
@@ -315,18 +358,26 @@ DLCUDA_INLINE void channel_moments(const TensorView& view, const Finish& finish)
     return;
   }
   struct Part : functors::Moments<double> {
+    C guess;
     static Part none() { return {}; }
   };
   const LaneRows rows(outer, channels);
   reduce_lanes<Part>(
       rows,
       [&](std::int64_t first, auto width, std::int64_t from, std::int64_t to, Part* into) {
+        if (into[0].count == 0) {
+          for_lanes(first, width, channels, [&](std::int64_t l, std::int64_t c) {
+            into[l].guess = functors::guess_mean<C>(x, outer, channels, 1, c);
+          });
+        }
         C guess[kRun], mean[kRun], squares[kRun];
-        for_lanes(first, width, channels, [&](std::int64_t l, std::int64_t c) {
-          guess[l] = functors::guess_mean<C>(x, outer, channels, 1, c);
-        });
+        for (std::int64_t l = 0; l < width; ++l) guess[place_of<T>(l, width)] = into[l].guess;
         column_moments(x + from * rows.lanes + first, to - from, rows.lanes, width, guess, mean, squares);
-        for (std::int64_t l = 0; l < width; ++l) merge(into[l], to - from, mean[l], squares[l]);
+        const double count = static_cast<double>(to - from), share = count / (into[0].count + count);
+        for (std::int64_t l = 0; l < width; ++l) {
+          const std::int64_t at = place_of<T>(l, width);
+          into[l].merge({count, static_cast<double>(mean[at]), static_cast<double>(squares[at])}, share);
+        }
       },
       [&](std::int64_t c, Part& all) {
         const C guess = functors::guess_mean<C>(x, outer, channels, 1, c);
@@ -360,20 +411,20 @@ class SharedLanes {
   C lanes_[kFields][LaneRows::kMost];
 };
 
-/// The elements from `first` on: to[first + l] = value(piece, l) for l < width, which is at most kMost.
+/// The `width` elements from `first` on, at most kMost: `to` gets value(piece, l) for each place l.
 template <int kMost, typename T, int N, typename Value>
 DLCUDA_INLINE void map_piece(const Streams<T, N>& source, T* to, std::int64_t first, std::int64_t width,
                              const Value& value) {
   using C = compute_t<T>;
   const auto piece = source.template piece<kMost>(first, width);
-  if constexpr (std::is_same_v<T, C>) {
+  if constexpr (!kConverted<T>) {
     // Where `to` is one of the tensors read, each element is read before it is written.
 #pragma GCC ivdep
     for (std::int64_t l = 0; l < width; ++l) to[first + l] = value(piece, l);
   } else {
     C out[kMost];
     for (std::int64_t l = 0; l < width; ++l) out[l] = value(piece, l);
-    for (std::int64_t l = 0; l < width; ++l) to[first + l] = static_cast<T>(out[l]);
+    narrow(out, width, to + first);
   }
 }
 
@@ -413,12 +464,20 @@ DLCUDA_INLINE void map_channels(const TensorView& x, const Streams<T, N>& source
   const std::int64_t last = (x.shape[0] - rows.rest) * channels, count = rows.count + (last > 0);
   parallel_for(count, kGrain / (rows.lanes + 1) + 1, [&](std::int64_t begin, std::int64_t end) {
     SharedLanes<Shared, compute_t<T>> shared;
+    const auto share = [&](std::int64_t first, std::int64_t width) {
+      for_lanes(first, width, channels,
+                [&](std::int64_t l, std::int64_t c) { shared.set(place_of<T>(l, width), of_channel(c)); });
+    };
     for (std::int64_t first = 0; first < rows.lanes; first += kMost) {
       const std::int64_t most = rows.lanes - first < kMost ? rows.lanes - first : kMost;
-      for_lanes(first, most, channels, [&](std::int64_t l, std::int64_t c) { shared.set(l, of_channel(c)); });
+      share(first, most);
       for (std::int64_t row = begin; row < end; ++row) {
-        const std::int64_t left = row < rows.count ? most : last - first;
-        map_piece<kMost>(source, to, row * rows.lanes + first, left < most ? left : most,
+        std::int64_t width = most;
+        if (row == rows.count && last - first < most) {
+          width = last - first;
+          share(first, width);
+        }
+        map_piece<kMost>(source, to, row * rows.lanes + first, width,
                          [&](const auto& piece, std::int64_t l) { return element(piece, l, shared[l]); });
       }
     }

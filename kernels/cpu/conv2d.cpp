@@ -53,7 +53,7 @@ void conv2d_forward(const TensorView& x, const TensorView& weight, const TensorV
     return;
   }
   if (depthwise_applies(x, weight, y, params)) {
-    const Scratch scratch(depthwise_scratch(x, weight, y));
+    const Scratch scratch(depthwise_scratch(weight));
     DLCUDA_BEST_LOOP(depthwise_forward)
     (x, weight, bias, y, {params, scratch.data()}, {.kind = Activation::Identity});
     return;
@@ -96,7 +96,7 @@ void conv2d_backward_data(const TensorView& dy, const TensorView& weight, const 
     return;
   }
   if (depthwise_applies(dx, weight, dy, params)) {
-    const Scratch scratch(depthwise_scratch(dx, weight, dy));
+    const Scratch scratch(depthwise_scratch(weight));
     DLCUDA_BEST_LOOP(depthwise_backward_data)(dy, weight, dx, {params, scratch.data()});
     return;
   }
@@ -140,7 +140,7 @@ void conv2d_backward_weight(const TensorView& x, const TensorView& dy, const Ten
     return;
   }
   if (!db.data && depthwise_applies(x, dw, dy, params)) {
-    const Scratch scratch(depthwise_scratch(x, dw, dy));
+    const Scratch scratch(depthwise_scratch(dw));
     DLCUDA_BEST_LOOP(depthwise_backward_weight)(x, dy, dw, {params, scratch.data()});
     return;
   }

@@ -110,7 +110,7 @@ void conv2d_fused(const TensorView& x, const TensorView& weight, const TensorVie
     return;
   }
   if (!residual.data && depthwise_has(activation) && depthwise_applies(x, weight, y, params)) {
-    const Scratch scratch(depthwise_scratch(x, weight, y));
+    const Scratch scratch(depthwise_scratch(weight));
     DLCUDA_BEST_LOOP(depthwise_forward)(x, weight, bias, y, {params, scratch.data()}, activation);
     return;
   }

@@ -25,7 +25,7 @@ bool depthwise_applies(const TensorView& x, const TensorView& weight, const Tens
                        const Conv2dParams& params);
 /// Whether depthwise_forward() has loops for the activation.
 bool depthwise_has(const ActivationParams& activation);
-std::size_t depthwise_scratch(const TensorView& x, const TensorView& weight, const TensorView& y);
+std::size_t depthwise_scratch(const TensorView& weight);
 
 // bias: in f32 or bf16, or a null view.
 DLCUDA_CPU_LOOPS(void depthwise_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,

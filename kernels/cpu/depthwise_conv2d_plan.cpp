@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "dlcuda/kernels/axis_layout.h"
 #include "dlcuda/kernels/cpu/depthwise_conv2d.h"
 
@@ -25,11 +23,8 @@ bool depthwise_has(const ActivationParams& activation) {
   }
 }
 
-std::size_t depthwise_scratch(const TensorView& x, const TensorView& weight, const TensorView& y) {
-  const std::int64_t channels = x.shape[1];
-  std::int64_t table = 0;
-  for (const int axis : {2, 3}) table += std::max(x.shape[axis], y.shape[axis]) * weight.shape[axis];
-  return std::size_t(kDepthwiseChunks * weight.numel() + channels + table) * sizeof(float);
+std::size_t depthwise_scratch(const TensorView& weight) {
+  return std::size_t(kDepthwiseChunks * weight.numel() + weight.shape[0]) * sizeof(float);
 }
 
 }  // namespace dlcuda::kernels::cpu

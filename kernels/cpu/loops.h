@@ -41,6 +41,13 @@ DLCUDA_INLINE void parallel_for(std::int64_t count, std::int64_t grain, const Bo
   }
 }
 
+/// Asks for `count` elements that will be read soon, in the first cache; or, with kFar, later, in the second.
+template <bool kFar = false, typename T>
+DLCUDA_INLINE void prefetch(const T* from, std::int64_t count) {
+  constexpr std::int64_t kLine = 64 / sizeof(T);
+  for (std::int64_t i = 0; i < count; i += kLine) __builtin_prefetch(from + i, 0, kFar ? 2 : 3);
+}
+
 /// body.template operator()<T>() for a floating-point dtype; the public functions have checked that it is
 /// one.
 template <typename Body>

@@ -40,6 +40,7 @@ template <int kBytes = kVectorBytes>
 struct Bf16Pairs {
   using Floats = Vector<float, kBytes>;
   using Words = Vector<std::uint32_t, kBytes>;
+  static constexpr int kCount = kBytes / int(sizeof(BFloat16));
   Floats even, odd;
 
   static DLCUDA_INLINE Bf16Pairs load(const BFloat16* from) {

@@ -39,7 +39,11 @@ struct Relu {
 template <typename T>
 struct Relu6 {
   static constexpr bool kFromInput = false;
-  DLCUDA_HD T forward(T x) const { return x < T(0) ? T(0) : (x > T(6) ? T(6) : x); }
+  // One bound after the other, which processors have an instruction for.
+  DLCUDA_HD T forward(T x) const {
+    x = T(0) > x ? T(0) : x;
+    return T(6) < x ? T(6) : x;
+  }
   DLCUDA_HD T backward(T dy, T y) const { return y <= T(0) || y >= T(6) ? T(0) : dy; }
 };
 

@@ -29,10 +29,14 @@ struct Moments {
   }
   DLCUDA_HD void merge(const Moments& other) {
     if (other.count == T(0)) return;
-    const T all = count + other.count, delta = other.mean - mean, share = other.count / all;
+    merge(other, other.count / (count + other.count));
+  }
+  /// Where other's share in both together is known: of many parts of one size, one division tells it for all.
+  DLCUDA_HD void merge(const Moments& other, T share) {
+    const T delta = other.mean - mean;
     mean += delta * share;
     squares += other.squares + delta * delta * count * share;
-    count = all;
+    count += other.count;
   }
   DLCUDA_HD T variance() const { return squares / count; }
   DLCUDA_HD T unbiased_variance() const { return squares / (count - T(1)); }
