@@ -294,11 +294,12 @@ DLCUDA_INLINE void add_products(const BFloat16* dy, const BFloat16* x, std::int6
 struct Columns {
   std::int64_t begin, end;
 
-  /// Those that see an input through tap k.
+  /// Those that see an input through tap k. Both ends move to the left with k, also where there are none.
   static DLCUDA_INLINE Columns through(const Axis& across, std::int64_t k) {
-    Columns seen{0, across.targets};
-    while (seen.begin < seen.end && !across.has(across.source(seen.begin, k))) ++seen.begin;
-    while (seen.begin < seen.end && !across.has(across.source(seen.end - 1, k))) --seen.end;
+    Columns seen{0, 0};
+    while (seen.begin < across.targets && across.source(seen.begin, k) < 0) ++seen.begin;
+    seen.end = seen.begin;
+    while (seen.end < across.targets && across.has(across.source(seen.end, k))) ++seen.end;
     return seen;
   }
   DLCUDA_INLINE Columns and_before(std::int64_t column) const { return {begin, end < column ? end : column}; }
@@ -310,6 +311,8 @@ DLCUDA_INLINE void add_lines(const TensorView& x, const TensorView& dy, const Ax
                              std::int64_t begin, std::int64_t end, float* sums) {
   const std::int64_t channels = x.shape[1], kernel = across.kernel;
   const std::int64_t x_step = across.stride * channels, tap_step = across.dilation * channels;
+  Columns seen[kMostDepthwiseTaps];
+  for (std::int64_t k = 0; k < kernel; ++k) seen[k] = Columns::through(across, k);
   for (std::int64_t line = begin; line < end; ++line) {
     const BFloat16* const slopes = dy.as<const BFloat16>() + line * across.targets * channels;
     const std::int64_t image = line / down.targets * down.sources;
@@ -318,25 +321,23 @@ DLCUDA_INLINE void add_lines(const TensorView& x, const TensorView& dy, const Ax
         const std::int64_t s = down.source(line % down.targets, i);
         if (!down.has(s)) continue;
         const BFloat16* const row = x.as<const BFloat16>() + (image + s) * across.sources * channels + c;
-        const auto add = [&]<int kTaps>(std::int64_t j, Columns seen) {
-          if (seen.begin >= seen.end) return;
-          add_products<kBytes, kTaps>(slopes + seen.begin * channels + c,
-                                      row + across.source(seen.begin, j) * channels, seen.end - seen.begin,
-                                      channels, x_step, tap_step, sums + (i * kernel + j) * channels + c);
+        const auto add = [&]<int kTaps>(std::int64_t j, Columns columns) {
+          if (columns.begin >= columns.end) return;
+          add_products<kBytes, kTaps>(slopes + columns.begin * channels + c,
+                                      row + across.source(columns.begin, j) * channels,
+                                      columns.end - columns.begin, channels, x_step, tap_step,
+                                      sums + (i * kernel + j) * channels + c);
         };
         std::int64_t j = 0;
         for (; j + 3 <= kernel; j += 3) {
-          // Sources move to the right with the tap: the first one begins last, the last one ends first.
-          const Columns first = Columns::through(across, j), last = Columns::through(across, j + 2);
-          const Columns common = {first.begin, last.end > first.begin ? last.end : first.begin};
-          add.template operator()<3>(j, common);
+          const Columns all{seen[j].begin, seen[j + 2].end > seen[j].begin ? seen[j + 2].end : seen[j].begin};
+          add.template operator()<3>(j, all);
           for (std::int64_t k = j; k < j + 3; ++k) {
-            const Columns seen = Columns::through(across, k);
-            add.template operator()<1>(k, seen.and_before(common.begin));
-            add.template operator()<1>(k, seen.and_from(common.end));
+            add.template operator()<1>(k, seen[k].and_before(all.begin));
+            add.template operator()<1>(k, seen[k].and_from(all.end));
           }
         }
-        for (; j < kernel; ++j) add.template operator()<1>(j, Columns::through(across, j));
+        for (; j < kernel; ++j) add.template operator()<1>(j, seen[j]);
       }
     });
   }
