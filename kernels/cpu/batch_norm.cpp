@@ -36,9 +36,9 @@ DLCUDA_INLINE auto gradient_streams(const BatchNormBackwardViews& v) {
 }
 
 /// dy through the activation, from a piece of those.
-template <typename F, typename T, int N, int kMost>
-DLCUDA_INLINE compute_t<T> through(const F& f, const Piece<T, N, kMost>& piece, std::int64_t l) {
-  if constexpr (N == 2) {
+template <typename F, typename Piece>
+DLCUDA_INLINE auto through(const F& f, const Piece& piece, std::int64_t l) {
+  if constexpr (Piece::kTensors == 2) {
     return piece(0, l);
   } else {
     return f.backward(piece(0, l), piece(2, l));

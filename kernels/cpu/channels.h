@@ -2,9 +2,10 @@
 // loops.h.
 #pragma once
 
+#include <cstring>
 #include <type_traits>
 
-#include "dlcuda/kernels/cpu/vectors.h"
+#include "dlcuda/kernels/cpu/loops.h"
 #include "dlcuda/kernels/functors/moments.h"
 
 namespace dlcuda::kernels::cpu::DLCUDA_ISA {
@@ -20,57 +21,53 @@ constexpr std::int64_t kRowsAhead = 12;
 /// and values of a plane.
 constexpr std::int64_t kBatch = 512;
 
-/// Types whose numbers are converted to the type of arithmetic in a loop of their own: loops over numbers of
-/// two sizes are slow.
-template <typename T>
-constexpr bool kConverted = !std::is_same_v<T, compute_t<T>>;
+/// Two neighbouring bf16 as one number: compilers turn loops over numbers of one size into vectors without
+/// shuffles.
+struct Bf16Pair {
+  using Word __attribute__((may_alias, aligned(2))) = std::uint32_t;
+  float even, odd;
 
-/// Where element l of `width` that were converted lies: bf16 as Bf16Pairs has them, as far as they fill
-/// registers.
+  static DLCUDA_INLINE Bf16Pair load(const BFloat16* from, std::int64_t pair) {
+    const std::uint32_t word = reinterpret_cast<const Word*>(from)[pair];
+    return {__builtin_bit_cast(float, word << 16), __builtin_bit_cast(float, word & 0xffff0000u)};
+  }
+  DLCUDA_INLINE std::uint32_t word() const { return rounded(even) >> 16 | (rounded(odd) & 0xffff0000u); }
+
+ private:
+  /// The upper half is the value in bf16: to nearest even, NaN stays NaN, as in BFloat16(float).
+  static DLCUDA_INLINE std::uint32_t rounded(float value) {
+    const std::uint32_t u = __builtin_bit_cast(std::uint32_t, value);
+    return value == value ? u + 0x7fffu + ((u >> 16) & 1u) : u | 0x400000u;
+  }
+};
+
+/// Where what belongs to element l of `width` lies: for bf16, what belongs to even elements, to odd ones, and
+/// to the last one where there is no pair.
 template <typename T>
 DLCUDA_INLINE std::int64_t place_of(std::int64_t l, std::int64_t width) {
-  constexpr std::int64_t kWhole = Bf16Pairs<>::kCount;
-  if (!std::is_same_v<T, BFloat16> || l >= width / kWhole * kWhole) return l;
-  return l / kWhole * kWhole + l % 2 * (kWhole / 2) + l % kWhole / 2;
+  if (!std::is_same_v<T, BFloat16> || l >= width / 2 * 2) return l;
+  return l % 2 * (width / 2) + l / 2;
 }
 
-/// to[place_of(l)] = from[l], in the type of arithmetic.
-template <typename T>
-DLCUDA_INLINE void widen(const T* from, std::int64_t width, compute_t<T>* to) {
-  std::int64_t l = 0;
-  if constexpr (std::is_same_v<T, BFloat16>) {
-    constexpr int kWhole = Bf16Pairs<>::kCount;
-    for (; l + kWhole <= width; l += kWhole) {
-      const auto pairs = Bf16Pairs<>::load(from + l);
-      store(to + l, pairs.even);
-      store(to + l + kWhole / 2, pairs.odd);
-    }
-  }
-  for (; l < width; ++l) to[l] = static_cast<compute_t<T>>(from[l]);
-}
-/// to[l] = from[place_of(l)].
-template <typename T>
-DLCUDA_INLINE void narrow(const compute_t<T>* from, std::int64_t width, T* to) {
-  std::int64_t l = 0;
-  if constexpr (std::is_same_v<T, BFloat16>) {
-    constexpr int kWhole = Bf16Pairs<>::kCount;
-    for (; l + kWhole <= width; l += kWhole) {
-      Bf16Pairs<>{load(from + l), load(from + l + kWhole / 2)}.store(to + l);
-    }
-  }
-  for (; l < width; ++l) to[l] = static_cast<T>(from[l]);
-}
+/// One element of each of N tensors, in the type of arithmetic, as Piece gives them.
+template <typename C, int N>
+struct Numbers {
+  static constexpr int kTensors = N;
+  C of[N];
+  DLCUDA_INLINE C operator()(int n, std::int64_t) const { return of[n]; }
+};
 
-/// Up to kMost elements of each of N tensors, from one index on, in the type of arithmetic: piece(n, l) is
-/// the one whose place is l.
+/// Up to kMost elements of each of N tensors, from one index on, in the type of arithmetic: piece(n, l).
+/// Narrow types are converted in a loop before, because loops over numbers of two sizes are slow.
 template <typename T, int N, int kMost>
 class Piece {
  public:
+  static constexpr int kTensors = N;
   using C = compute_t<T>;
   DLCUDA_INLINE Piece(const T* const (&from)[N], std::int64_t first, std::int64_t width) {
     for (int n = 0; n < N; ++n) {
-      if constexpr (kConverted<T>) {
-        widen(from[n] + first, width, values_[n]);
+      if constexpr (kConverted) {
+        for (std::int64_t l = 0; l < width; ++l) values_[n][l] = static_cast<C>(from[n][first + l]);
       } else {
         values_[n] = from[n] + first;
       }
@@ -79,7 +76,8 @@ class Piece {
   DLCUDA_INLINE C operator()(int n, std::int64_t l) const { return values_[n][l]; }
 
  private:
-  std::conditional_t<kConverted<T>, C[N][kMost], const C* [N]> values_;
+  static constexpr bool kConverted = !std::is_same_v<T, C>;
+  std::conditional_t<kConverted, C[N][kMost], const C* [N]> values_;
 };
 
 /// N tensors that are read side by side.
@@ -89,6 +87,35 @@ struct Streams {
   const T* from[N];
   DLCUDA_INLINE void prefetch(std::int64_t first, std::int64_t width) const {
     for (int n = 0; n < N; ++n) cpu::DLCUDA_ISA::prefetch(from[n] + first, width);
+  }
+  /// body(piece, l, place) for each of `width` elements from `first` on, at most kMost.
+  template <int kMost, typename Body>
+  DLCUDA_INLINE void for_each(std::int64_t first, std::int64_t width, const Body& body) const {
+    if constexpr (std::is_same_v<T, BFloat16>) {
+      const std::int64_t pairs = width / 2;
+      for (std::int64_t i = 0; i < pairs; ++i) {
+        const auto [even, odd] = pair(first, i);
+        body(even, 0, i);
+        body(odd, 0, pairs + i);
+      }
+      if (width % 2 == 1) body(piece<1>(first + width - 1, 1), 0, width - 1);
+    } else {
+      const auto all = piece<kMost>(first, width);
+      for (std::int64_t l = 0; l < width; ++l) body(all, l, l);
+    }
+  }
+  struct NumbersPair {
+    Numbers<float, N> even, odd;
+  };
+  /// The elements 2 * i and 2 * i + 1 behind `first`.
+  DLCUDA_INLINE NumbersPair pair(std::int64_t first, std::int64_t i) const {
+    NumbersPair both;
+    for (int n = 0; n < N; ++n) {
+      const Bf16Pair one = Bf16Pair::load(from[n] + first, i);
+      both.even.of[n] = one.even;
+      both.odd.of[n] = one.odd;
+    }
+    return both;
   }
   template <int kMost>
   DLCUDA_INLINE Piece<T, N, kMost> piece(std::int64_t first, std::int64_t width) const {
@@ -100,6 +127,10 @@ struct Streams {
 struct Indices {
   using Element = float;
   DLCUDA_INLINE void prefetch(std::int64_t, std::int64_t) const {}
+  template <int kMost, typename Body>
+  DLCUDA_INLINE void for_each(std::int64_t first, std::int64_t width, const Body& body) const {
+    for (std::int64_t l = 0; l < width; ++l) body(first, l, l);
+  }
   template <int kMost>
   DLCUDA_INLINE std::int64_t piece(std::int64_t first, std::int64_t) const {
     return first;
@@ -164,41 +195,36 @@ struct FullRun {
 /// order that only the shape decides.
 template <typename Part, typename Reduce, typename Finish>
 DLCUDA_INLINE void reduce_lanes(const LaneRows& rows, const Reduce& reduce, const Finish& finish) {
-  constexpr std::int64_t kBlock = 128, kMostTasks = 32, kLeastRows = 512;
-  constexpr std::int64_t kGroup = kMostTasks * kBlock;
+  constexpr std::int64_t kMostTasks = 32, kLeastRows = 512, kGroup = kMostTasks * kRun;
   for (std::int64_t group = 0; group < rows.lanes; group += kGroup) {
     const std::int64_t lanes = rows.lanes - group < kGroup ? rows.lanes - group : kGroup;
-    const std::int64_t blocks = (lanes + kBlock - 1) / kBlock;
+    const std::int64_t blocks = (lanes + kRun - 1) / kRun;
     const std::int64_t most = kMostTasks / blocks, useful = rows.count / kLeastRows + 1;
     const std::int64_t chunks = useful < most ? useful : most;
     const std::int64_t share = (rows.count + chunks - 1) / chunks;
-    Part parts[kMostTasks][kBlock];
-    parallel_for(chunks * blocks, kGrain / (share * kBlock + 1) + 1,
-                 [&](std::int64_t begin, std::int64_t end) {
-                   for (std::int64_t task = begin; task < end; ++task) {
-                     const std::int64_t first = task % blocks * kBlock, chunk = task / blocks * share;
-                     const std::int64_t width = lanes - first < kBlock ? lanes - first : kBlock;
-                     const std::int64_t stop = chunk + share < rows.count ? chunk + share : rows.count;
-                     for (std::int64_t l = 0; l < width; ++l) parts[task][l] = Part::none();
-                     for (std::int64_t from = chunk; from < stop; from += kRowsAtOnce) {
-                       const std::int64_t to = from + kRowsAtOnce < stop ? from + kRowsAtOnce : stop;
-                       for (std::int64_t run = 0; run < width; run += kRun) {
-                         Part* const into = parts[task] + run;
-                         if (width - run >= kRun) {
-                           reduce(group + first + run, FullRun(), from, to, into);
-                         } else {
-                           reduce(group + first + run, width - run, from, to, into);
-                         }
-                       }
-                     }
-                   }
-                 });
+    Part parts[kMostTasks][kRun];
+    parallel_for(chunks * blocks, kGrain / (share * kRun + 1) + 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t task = begin; task < end; ++task) {
+        const std::int64_t first = task % blocks * kRun, chunk = task / blocks * share;
+        const std::int64_t width = lanes - first < kRun ? lanes - first : kRun;
+        const std::int64_t stop = chunk + share < rows.count ? chunk + share : rows.count;
+        for (std::int64_t l = 0; l < width; ++l) parts[task][l] = Part::none();
+        for (std::int64_t from = chunk; from < stop; from += kRowsAtOnce) {
+          const std::int64_t to = from + kRowsAtOnce < stop ? from + kRowsAtOnce : stop;
+          if (width == kRun) {
+            reduce(group + first, FullRun(), from, to, parts[task]);
+          } else {
+            reduce(group + first, width, from, to, parts[task]);
+          }
+        }
+      }
+    });
     const std::int64_t channels = lanes < rows.channels ? lanes : rows.channels;
     for (std::int64_t c = 0; c < channels; ++c) {
       Part all = Part::none();
       for (std::int64_t l = c; l < lanes; l += channels) {
         for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
-          all.merge(parts[chunk * blocks + l / kBlock][l % kBlock]);
+          all.merge(parts[chunk * blocks + l / kRun][l % kRun]);
         }
       }
       finish(group + c, all);
@@ -268,12 +294,12 @@ DLCUDA_INLINE void sum_channels(const TensorView& x, const Source& source, const
         C part[N][kRun] = {};
         for (std::int64_t row = from; row < to; ++row) {
           source.prefetch((row + kRowsAhead) * rows.lanes + first, width);
-          const auto piece = source.template piece<kRun>(row * rows.lanes + first, width);
-          for (std::int64_t l = 0; l < width; ++l) {
-            C terms[N];
-            term(piece, l, shared[l], terms);
-            for (int n = 0; n < N; ++n) part[n][l] += terms[n];
-          }
+          source.template for_each<kRun>(row * rows.lanes + first, width,
+                                         [&](const auto& piece, std::int64_t l, std::int64_t at) {
+                                           C terms[N];
+                                           term(piece, l, shared[at], terms);
+                                           for (int n = 0; n < N; ++n) part[n][at] += terms[n];
+                                         });
         }
         for (std::int64_t l = 0; l < width; ++l) {
           const std::int64_t at = place_of<T>(l, width);
@@ -293,31 +319,38 @@ DLCUDA_INLINE void sum_channels(const TensorView& x, const Source& source, const
 
 /// Moments of up to kRowsAtOnce rows of kRun values each, `stride` apart, one by column, relative to
 /// guess[column]; columns have their place_of(). Two passes, the second of which finds the values in the
-/// first cache.
-template <typename C, typename T, bool kAsk = true, typename Width>
+/// first cache; narrow types have digits to spare, and one is enough where a guess was near.
+template <typename C, typename T, typename Width>
 DLCUDA_INLINE void column_moments(const T* x, std::int64_t rows, std::int64_t stride, Width width,
                                   const C (&guess)[kRun], C (&mean)[kRun], C (&squares)[kRun]) {
-  if constexpr (kConverted<T>) {
-    C values[kRowsAtOnce * kRun];
-    for (std::int64_t r = 0; r < rows; ++r) {
-      prefetch(x + (r + kRowsAhead) * stride, width);
-      widen(x + r * stride, width, values + r * kRun);
+  constexpr bool kNarrow = !std::is_same_v<T, C>;
+  const auto each_of = [&](std::int64_t row, const auto& body) {
+    Streams<T, 1>{{x + row * stride}}.template for_each<kRun>(
+        0, width,
+        [&](const auto& piece, std::int64_t l, std::int64_t c) { body(piece(0, l) - guess[c], c); });
+  };
+  for (std::int64_t c = 0; c < kRun; ++c) mean[c] = squares[c] = C(0);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    prefetch(x + (row + kRowsAhead) * stride, width);
+    each_of(row, [&](C d, std::int64_t c) {
+      mean[c] += d;
+      if constexpr (kNarrow) squares[c] += d * d;
+    });
+  }
+  const C count = static_cast<C>(rows), share = C(1) / count;
+  for (std::int64_t c = 0; c < width; ++c) mean[c] *= share;
+  if constexpr (kNarrow) {
+    int lost = 0;  // whether the difference costs any column more than six of 24 bits
+    for (std::int64_t c = 0; c < width; ++c) {
+      const C total = squares[c];
+      squares[c] = total - count * mean[c] * mean[c];
+      lost |= total > C(64) * squares[c];
     }
-    return column_moments<C, C, false>(values, rows, kRun, width, guess, mean, squares);
-  } else {
-    for (std::int64_t c = 0; c < kRun; ++c) mean[c] = squares[c] = C(0);
-    for (std::int64_t r = 0; r < rows; ++r) {
-      if constexpr (kAsk) prefetch(x + (r + kRowsAhead) * stride, width);
-      for (std::int64_t c = 0; c < width; ++c) mean[c] += x[r * stride + c] - guess[c];
-    }
-    const C share = C(1) / static_cast<C>(rows);
-    for (std::int64_t c = 0; c < width; ++c) mean[c] *= share;
-    for (std::int64_t r = 0; r < rows; ++r) {
-      for (std::int64_t c = 0; c < width; ++c) {
-        const C d = x[r * stride + c] - guess[c] - mean[c];
-        squares[c] += d * d;
-      }
-    }
+    if (lost == 0) return;
+    for (std::int64_t c = 0; c < width; ++c) squares[c] = C(0);
+  }
+  for (std::int64_t row = 0; row < rows; ++row) {
+    each_of(row, [&](C d, std::int64_t c) { squares[c] += (d - mean[c]) * (d - mean[c]); });
   }
 }
 
@@ -411,20 +444,35 @@ class SharedLanes {
   C lanes_[kFields][LaneRows::kMost];
 };
 
-/// The `width` elements from `first` on, at most kMost: `to` gets value(piece, l) for each place l.
+/// The `width` elements from `first` on, at most kMost: `to` gets value(piece, l, place). `to` may be one of
+/// the tensors read: each element is read before it is written.
 template <int kMost, typename T, int N, typename Value>
 DLCUDA_INLINE void map_piece(const Streams<T, N>& source, T* to, std::int64_t first, std::int64_t width,
                              const Value& value) {
   using C = compute_t<T>;
-  const auto piece = source.template piece<kMost>(first, width);
-  if constexpr (!kConverted<T>) {
-    // Where `to` is one of the tensors read, each element is read before it is written.
+  to += first;
+  if constexpr (std::is_same_v<T, BFloat16>) {
+    const std::int64_t pairs = width / 2;
+    // Memory of its own, of which the compiler knows that nothing else is written.
+    std::uint32_t words[kMost / 2 + 1];
+    for (std::int64_t i = 0; i < pairs; ++i) {
+      const auto [even, odd] = source.pair(first, i);
+      words[i] = Bf16Pair{value(even, 0, i), value(odd, 0, pairs + i)}.word();
+    }
+    std::memcpy(to, words, static_cast<std::size_t>(pairs) * sizeof *words);
+    if (width % 2 == 1) {
+      const std::int64_t last = width - 1;
+      to[last] = static_cast<T>(value(source.template piece<1>(first + last, 1), 0, last));
+    }
+  } else if constexpr (std::is_same_v<T, C>) {
+    const auto piece = source.template piece<kMost>(first, width);
 #pragma GCC ivdep
-    for (std::int64_t l = 0; l < width; ++l) to[first + l] = value(piece, l);
+    for (std::int64_t l = 0; l < width; ++l) to[l] = value(piece, l, l);
   } else {
+    const auto piece = source.template piece<kMost>(first, width);
     C out[kMost];
-    for (std::int64_t l = 0; l < width; ++l) out[l] = value(piece, l);
-    narrow(out, width, to + first);
+    for (std::int64_t l = 0; l < width; ++l) out[l] = value(piece, l, l);
+    for (std::int64_t l = 0; l < width; ++l) to[l] = static_cast<T>(out[l]);
   }
 }
 
@@ -434,7 +482,8 @@ DLCUDA_INLINE void map_elements(std::int64_t count, const Streams<T, N>& source,
   constexpr std::int64_t kMost = LaneRows::kMost;
   parallel_for(count, kGrain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t first = begin; first < end; first += kMost) {
-      map_piece<kMost>(source, to, first, end - first < kMost ? end - first : kMost, value);
+      map_piece<kMost>(source, to, first, end - first < kMost ? end - first : kMost,
+                       [&](const auto& piece, std::int64_t l, std::int64_t) { return value(piece, l); });
     }
   });
 }
@@ -452,8 +501,9 @@ DLCUDA_INLINE void map_channels(const TensorView& x, const Streams<T, N>& source
       for (std::int64_t plane = begin; plane < end; ++plane) {
         const Shared shared = of_channel(plane % channels);
         for (std::int64_t from = 0; from < inner; from += kMost) {
-          map_piece<kMost>(source, to, plane * inner + from, inner - from < kMost ? inner - from : kMost,
-                           [&](const auto& piece, std::int64_t l) { return element(piece, l, shared); });
+          map_piece<kMost>(
+              source, to, plane * inner + from, inner - from < kMost ? inner - from : kMost,
+              [&](const auto& piece, std::int64_t l, std::int64_t) { return element(piece, l, shared); });
         }
       }
     });
@@ -473,12 +523,14 @@ DLCUDA_INLINE void map_channels(const TensorView& x, const Streams<T, N>& source
       share(first, most);
       for (std::int64_t row = begin; row < end; ++row) {
         std::int64_t width = most;
-        if (row == rows.count && last - first < most) {
-          width = last - first;
+        if (row == rows.count) {
+          width = last;
           share(first, width);
         }
         map_piece<kMost>(source, to, row * rows.lanes + first, width,
-                         [&](const auto& piece, std::int64_t l) { return element(piece, l, shared[l]); });
+                         [&](const auto& piece, std::int64_t l, std::int64_t at) {
+                           return element(piece, l, shared[at]);
+                         });
       }
     }
   });

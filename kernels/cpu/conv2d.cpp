@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "dlcuda/core/parallel.h"
+#include "dlcuda/kernels/bias.h"
 #include "dlcuda/kernels/cpu/conv2d_planes.h"
 #include "dlcuda/kernels/cpu/conv2d_product.h"
 #include "dlcuda/kernels/cpu/depthwise_conv2d.h"
@@ -139,9 +140,10 @@ void conv2d_backward_weight(const TensorView& x, const TensorView& dy, const Ten
     (x, dy, dw, db, params, static_cast<float*>(scratch.data()), num_threads());
     return;
   }
-  if (!db.data && depthwise_applies(x, dw, dy, params)) {
-    const Scratch scratch(depthwise_scratch(dw));
+  if (depthwise_applies(x, dw, dy, params)) {
+    const Scratch scratch(depthwise_scratch(dw, kDepthwiseChunks));
     DLCUDA_BEST_LOOP(depthwise_backward_weight)(x, dy, dw, {params, scratch.data()});
+    if (db.data) DLCUDA_BEST_LOOP(bias_backward)(dy, db);
     return;
   }
   if (!onednn_takes(x.dtype) || planes_suit(x, dw, dy, params)) {

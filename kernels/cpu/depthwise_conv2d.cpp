@@ -17,6 +17,8 @@ template <int kBytes>
 constexpr int kRun = Bf16Pairs<kBytes>::kCount;
 template <int kBytes>
 constexpr int kLanes = Simd<float, kBytes>::kLanes;
+static_assert(kDepthwiseRun % kRun<kTail> == 0 && kRun<kVectorBytes> <= 2 * kDepthwiseRun,
+              "what is left behind whole registers is one tail");
 
 /// body.operator()<kBytes>(c) for all channels, c being the first of a run.
 template <typename Body>
@@ -140,6 +142,7 @@ template <int kPixels, typename Sums>
 DLCUDA_INLINE void write_pixels(std::int64_t channels, BFloat16* to, std::int64_t apart,
                                 const ActivationParams& activation, const Sums& sums) {
   constexpr std::int64_t kBlock = 256;
+  static_assert(kBlock % kRun<kVectorBytes> == 0);
   for (std::int64_t first = 0; first < channels; first += kBlock) {
     const std::int64_t width = channels - first < kBlock ? channels - first : kBlock;
     float values[kPixels][kBlock];
@@ -174,8 +177,9 @@ struct Gather {
 
   /// The lowest row of sources that a line sees; null where there is none.
   DLCUDA_INLINE const BFloat16* last_row(std::int64_t line) const {
+    if (line == lines()) return nullptr;
     std::int64_t last = -1;
-    for (std::int64_t i = 0; line < lines() && i < down.kernel; ++i) {
+    for (std::int64_t i = 0; i < down.kernel; ++i) {
       const std::int64_t t = line % down.targets, s = down.source(t, i);
       if (down.leads(t, i) && down.has(s) && s > last) last = s;
     }
@@ -209,7 +213,7 @@ struct Gather {
 
   DLCUDA_INLINE void write_line(std::int64_t line) const {
     const std::int64_t step_down = across.kernel * channels();
-    for (std::int64_t phase = 0; phase < across.period(); ++phase) {
+    for (std::int64_t phase = 0; phase < across.period() && phase < across.targets; ++phase) {
       // Taps from left to right, and how many of them there are if they see neighbours.
       std::int64_t taps[kMostDepthwiseTaps];
       int count = 0;
@@ -394,7 +398,7 @@ void depthwise_backward_weight(const TensorView& x, const TensorView& dy, const 
                    add_lines(x, dy, down, across, first, first + share < lines ? first + share : lines, part);
                  }
                });
-  constexpr std::int64_t kAtOnce = 16;
+  constexpr std::int64_t kAtOnce = kDepthwiseRun;
   parallel_for(weights / kAtOnce, kGrain / kAtOnce, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t run = begin * kAtOnce; run < end * kAtOnce; run += kAtOnce) {
       double total[kAtOnce] = {};

@@ -7,10 +7,10 @@
 
 namespace dlcuda::kernels::cpu {
 
-/// Channels that are in work at once; a tensor has a multiple of them.
+/// What the number of channels is a multiple of.
 inline constexpr std::int64_t kDepthwiseRun = 16;
 inline constexpr int kMostDepthwiseTaps = 49;
-/// Parts of a picture that weight gradients are summed over apart.
+/// Weight gradients are sums over so many parts of the batch's lines at most.
 inline constexpr std::int64_t kDepthwiseChunks = 16;
 
 /// What depthwise convolutions need besides their tensors.
@@ -25,7 +25,8 @@ bool depthwise_applies(const TensorView& x, const TensorView& weight, const Tens
                        const Conv2dParams& params);
 /// Whether depthwise_forward() has loops for the activation.
 bool depthwise_has(const ActivationParams& activation);
-std::size_t depthwise_scratch(const TensorView& weight);
+/// `parts`: kDepthwiseChunks for the weight's gradient.
+std::size_t depthwise_scratch(const TensorView& weight, std::int64_t parts = 1);
 
 // bias: in f32 or bf16, or a null view.
 DLCUDA_CPU_LOOPS(void depthwise_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,

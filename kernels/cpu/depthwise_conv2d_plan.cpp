@@ -23,8 +23,8 @@ bool depthwise_has(const ActivationParams& activation) {
   }
 }
 
-std::size_t depthwise_scratch(const TensorView& weight) {
-  return std::size_t(kDepthwiseChunks * weight.numel() + weight.shape[0]) * sizeof(float);
+std::size_t depthwise_scratch(const TensorView& weight, std::int64_t parts) {
+  return std::size_t(parts * weight.numel() + weight.shape[0]) * sizeof(float);
 }
 
 }  // namespace dlcuda::kernels::cpu

@@ -7,12 +7,12 @@
 #include <random>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "dlcuda/core/error.h"
 #include "dlcuda/core/parallel.h"
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/cpu/conv2d_planes.h"
-#include "dlcuda/kernels/random.h"
 #include "dlcuda/tests/support/compare.h"
 #include "dlcuda/tests/support/errors.h"
 #include "dlcuda/tests/support/random_tensor.h"
@@ -33,13 +33,14 @@ std::string to_string(const Config& c) {
                      fmt::join(c.params.padding, ","), fmt::join(c.params.dilation, ","), c.params.groups);
 }
 
-/// Every pass of one configuration on integers, as the f64 reference computes it.
+/// Every pass of one configuration on integers, as the f64 reference computes it. `factor`: of inputs and
+/// weights, so that sums have digits that bf16 does not.
 class IntegerCase {
  public:
-  explicit IntegerCase(Config config)
+  explicit IntegerCase(Config config, std::int32_t factor = 1)
       : config_(std::move(config)),
-        x_(random_integers(config_.x, 0, DType::F32)),
-        weight_(random_integers(config_.weight, 1, DType::F32)),
+        x_(random_integers(config_.x, 0, DType::F32, factor)),
+        weight_(random_integers(config_.weight, 1, DType::F32, factor)),
         bias_(random_integers(Shape{config_.weight[0]}, 2, DType::F32)),
         dy_(random_integers(kernels::conv2d_shape(config_.x, config_.weight, config_.params), 3,
                             DType::F32)) {
@@ -144,13 +145,26 @@ TEST(Conv2d, Bf16EqualsTheReferenceOnIntegers) {
       {Shape{1, 16, 8, 10}, Shape{16, 1, 2, 4}, {{2, 3}, {1, 3, 0, 2}, {3, 2}, 16}},
       {Shape{3, 32, 1, 1}, Shape{32, 1, 3, 3}, {{1, 1}, {1, 1, 1, 1}, {1, 1}, 32}},
       {Shape{1, 32, 2, 2}, Shape{32, 1, 3, 3}, {{1, 1}, {4, 5, 4, 5}, {1, 1}, 32}},
+      {Shape{1, 16, 6, 11}, Shape{16, 1, 5, 5}, {{1, 1}, {2, 2, 2, 2}, {1, 1}, 16}},
+      {Shape{1, 16, 7, 11}, Shape{16, 1, 4, 4}, {{1, 1}, {1, 1, 2, 2}, {1, 1}, 16}},
+      {Shape{1, 16, 7, 19}, Shape{16, 1, 4, 4}, {{2, 2}, {1, 1, 2, 2}, {1, 1}, 16}},
+      {Shape{1, 16, 7, 17}, Shape{16, 1, 2, 2}, {{2, 2}, {0, 0, 0, 0}, {1, 1}, 16}},
+      {Shape{1, 16, 7, 9}, Shape{16, 1, 2, 2}, {{3, 3}, {0, 0, 0, 0}, {1, 1}, 16}},
+      {Shape{1, 16, 9, 17}, Shape{16, 1, 3, 3}, {{2, 2}, {2, 2, 2, 2}, {2, 2}, 16}},
+      {Shape{1, 16, 6, 8}, Shape{16, 1, 3, 3}, {{2, 2}, {0, 0, 0, 0}, {1, 1}, 16}},
+      {Shape{2, 16, 5, 1}, Shape{16, 1, 1, 1}, {{3, 3}, {0, 0, 0, 0}, {1, 1}, 16}},
+      {Shape{2, 16, 4, 4}, Shape{16, 1, 1, 1}, {{1, std::int64_t(1) << 30}, {0, 0, 0, 0}, {1, 1}, 16}},
+      {Shape{1, 1008, 3, 5}, Shape{1008, 1, 3, 3}, {{1, 1}, {1, 1, 1, 1}, {1, 1}, 1008}},
+      // Several lines in a part of the weight gradients' sums, across pictures, and fewer in the last.
+      {Shape{3, 32, 13, 40}, Shape{32, 1, 3, 3}, {{1, 1}, {1, 1, 1, 1}, {1, 1}, 32}},
+      {Shape{3, 16, 7, 5}, Shape{16, 1, 3, 3}, {{1, 1}, {1, 1, 1, 1}, {1, 1}, 16}},
       {Shape{2, 16, 3, 1}, Shape{16, 1, 3, 3}, {{1, 1}, {1, 0, 1, 2}, {1, 1}, 16}},
       {Shape{2, 16, 2, 2}, Shape{16, 1, 2, 6}, {{1, 1}, {1, 5, 2, 0}, {1, 1}, 16}},
       {Shape{1, 80, 9, 8}, Shape{80, 1, 7, 7}, {{1, 1}, {3, 3, 3, 3}, {1, 1}, 80}},
       {Shape{1, 16, 9, 9}, Shape{16, 1, 8, 7}, {{1, 1}, {4, 3, 3, 3}, {1, 1}, 16}},
   };
   for (const Config& config : configs) {
-    const IntegerCase c(config);
+    const IntegerCase c(config, config.params.groups > 1 ? 33 : 1);
     for (const Device device : test_devices()) {
       for (const MemoryFormat format : {MemoryFormat::Contiguous, MemoryFormat::ChannelsLast}) {
         c.expect_equal(device, format, DType::BF16);
@@ -167,6 +181,30 @@ struct ThreadsKept {
   ThreadsKept& operator=(const ThreadsKept&) = delete;
   ~ThreadsKept() { set_num_threads(before); }
 };
+
+TEST(Conv2d, DepthwiseInBf16HasTheSameBitsOnAnyNumberOfThreads) {
+  const ThreadsKept kept;
+  const Conv2dParams params{.padding = {1, 1, 1, 1}, .groups = 48};
+  const auto given = [](const Shape& shape, std::uint32_t seed) {
+    return kernels::to_format(random_tensor(shape, seed, DType::BF16), MemoryFormat::ChannelsLast);
+  };
+  const Shape shape{3, 48, 29, 31}, weight_shape{48, 1, 3, 3};
+  const Tensor x = given(shape, 1), dy = given(shape, 2),
+               weight = random_tensor(weight_shape, 3, DType::BF16);
+  const auto bits = [&](int threads) {
+    set_num_threads(threads);
+    std::vector<std::vector<float>> all;
+    for (const Tensor& result :
+         {kernels::conv2d_forward(x, weight, {}, params),
+          kernels::conv2d_backward_data(dy, weight, shape, params),
+          kernels::conv2d_backward_weight(x, dy, weight_shape, params, false).weight}) {
+      all.push_back(kernels::cast(result, DType::F32).values<float>());
+    }
+    return all;
+  };
+  const auto alone = bits(1);
+  for (const int threads : {2, 3, 5}) EXPECT_EQ(bits(threads), alone) << threads;
+}
 
 /// Numbers of std::mt19937 are the same everywhere, those of the standard distributions are not.
 class Draw {

@@ -11,7 +11,6 @@
 #include "dlcuda/kernels/bias.h"
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/matmul.h"
-#include "dlcuda/kernels/random.h"
 #include "dlcuda/tests/support/compare.h"
 #include "dlcuda/tests/support/errors.h"
 #include "dlcuda/tests/support/random_tensor.h"

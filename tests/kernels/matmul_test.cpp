@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include "dlcuda/kernels/copy.h"
-#include "dlcuda/kernels/random.h"
 #include "dlcuda/tests/support/compare.h"
 #include "dlcuda/tests/support/random_tensor.h"
 

@@ -17,9 +17,13 @@ inline Tensor random_tensor(const Shape& shape, std::uint32_t ordinal, DType dty
   return kernels::cast(x, dtype);
 }
 
-/// -4 to 4: sums of their products are exact in f32, which must equal an f64 reference to the bit.
-inline Tensor random_integers(const Shape& shape, std::uint32_t ordinal, DType dtype = DType::F64) {
-  return kernels::cast(random_tensor(shape, ordinal, DType::I32, -4, 5), dtype);
+/// -3 to 4, and 0 twice as often, times `factor`: sums of their products are exact in f32, which must equal
+/// an f64 reference to the bit.
+inline Tensor random_integers(const Shape& shape, std::uint32_t ordinal, DType dtype = DType::F64,
+                              std::int32_t factor = 1) {
+  Tensor x = random_tensor(shape, ordinal, DType::I32, -4, 5);
+  for (std::int64_t i = 0; i < x.numel(); ++i) x.data<std::int32_t>()[i] *= factor;
+  return kernels::cast(x, dtype);
 }
 
 /// f64 values in mixed order that all differ, from each other and from 0, by at least 0.005: no difference
