@@ -1,6 +1,6 @@
 // 2-D convolution (cross-correlation, as in all deep-learning libraries). CPU: oneDNN (f32, bf16; f16 through
-// f32) and a reference implementation (f64). CUDA: cuDNN; depthwise (groups of one channel) by our own
-// kernels.
+// f32), loops of our own where they are faster (cpu/conv2d_planes.h, cpu/depthwise_conv2d.h), and a reference
+// implementation (f64). CUDA: cuDNN; depthwise (groups of one channel) by our own kernels.
 //
 // cuDNN offers several engines for each convolution. The first call with sizes that are new measures them on
 // the call's own tensors (it waits for the device), and takes the fastest from then on; what was found is
