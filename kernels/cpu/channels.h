@@ -31,13 +31,8 @@ struct Bf16Pair {
     const std::uint32_t word = reinterpret_cast<const Word*>(from)[pair];
     return {__builtin_bit_cast(float, word << 16), __builtin_bit_cast(float, word & 0xffff0000u)};
   }
-  DLCUDA_INLINE std::uint32_t word() const { return rounded(even) >> 16 | (rounded(odd) & 0xffff0000u); }
-
- private:
-  /// The upper half is the value in bf16: to nearest even, NaN stays NaN, as in BFloat16(float).
-  static DLCUDA_INLINE std::uint32_t rounded(float value) {
-    const std::uint32_t u = __builtin_bit_cast(std::uint32_t, value);
-    return value == value ? u + 0x7fffu + ((u >> 16) & 1u) : u | 0x400000u;
+  DLCUDA_INLINE std::uint32_t word() const {
+    return rounded_to_bf16<std::uint32_t>(even) >> 16 | (rounded_to_bf16<std::uint32_t>(odd) & 0xffff0000u);
   }
 };
 

@@ -48,6 +48,14 @@ DLCUDA_INLINE void prefetch(const T* from, std::int64_t count) {
   for (std::int64_t i = 0; i < count; i += kLine) __builtin_prefetch(from + i, 0, kFar ? 2 : 3);
 }
 
+/// f32 whose upper half is the value in bf16: to nearest even, NaN stays NaN, as in BFloat16(float). For one
+/// number (Word is std::uint32_t) or a vector of them.
+template <typename Word, typename Float>
+DLCUDA_INLINE Word rounded_to_bf16(const Float& value) {
+  const Word u = __builtin_bit_cast(Word, value);
+  return value == value ? u + 0x7fffu + ((u >> 16) & 1u) : u | 0x400000u;
+}
+
 /// body.template operator()<T>() for a floating-point dtype; the public functions have checked that it is
 /// one.
 template <typename Body>

@@ -50,15 +50,8 @@ struct Bf16Pairs {
     return {__builtin_bit_cast(Floats, both << 16), __builtin_bit_cast(Floats, both & 0xffff0000u)};
   }
   DLCUDA_INLINE void store(BFloat16* to) const {
-    const Words both = (rounded(even) >> 16) | (rounded(odd) & 0xffff0000u);
+    const Words both = (rounded_to_bf16<Words>(even) >> 16) | (rounded_to_bf16<Words>(odd) & 0xffff0000u);
     std::memcpy(to, &both, sizeof both);
-  }
-
- private:
-  /// The upper halves are the values in bf16: to nearest even, NaN stays NaN, as in BFloat16(float).
-  static DLCUDA_INLINE Words rounded(const Floats& value) {
-    const Words u = __builtin_bit_cast(Words, value);
-    return value == value ? u + 0x7fffu + ((u >> 16) & 1u) : u | 0x400000u;
   }
 };
 
