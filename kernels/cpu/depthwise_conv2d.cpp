@@ -195,8 +195,8 @@ struct Gather {
     BFloat16* const to = target.as<BFloat16>() + (line * across.targets + phase) * channels();
     const BFloat16* const ahead = phase == 0 ? last_row(line + 1) : nullptr;
     const auto write = [&]<int kPixels>(std::int64_t column) {
-      if (ahead)
-        prefetch<true>(ahead + column * across.step() * channels(), kPixels * across.step() * channels());
+      const std::int64_t from = column * across.step(), to_ask = kPixels * across.step();
+      if (ahead && from + to_ask <= width) prefetch<true>(ahead + from * channels(), to_ask * channels());
       write_pixels<kPixels>(channels(), to + column * apart, apart, activation,
                             [&]<int kBytes>(std::int64_t c, Bf16Pairs<kBytes>(&sum)[kPixels]) {
                               add_rows<kBytes, kTaps, kStep>(rows, count, column * across.step(), width,
