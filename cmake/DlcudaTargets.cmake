@@ -22,25 +22,34 @@ function(dlcuda_sources)
   target_sources(dlcuda_host PRIVATE ${ARGN})
 endfunction()
 
-# dlcuda_loop_sources(a.cpp ...): CPU loops, built once for each x86-64 level in a namespace of its own (v2, v3, v4);
-# core/isa.h chooses at run time.
+# dlcuda_level_sources(LEVEL a.cpp ...): CPU loops for one level, in a namespace of its name: x86-64's v2, v3 or v4, or
+# amx, which is v4 and the tile registers that few processors have.
+function(dlcuda_level_sources level)
+  if(NOT TARGET dlcuda_loops_${level})
+    set(machine -march=x86-64-${level})
+    if(level STREQUAL "amx")
+      set(machine -march=x86-64-v4 -mavx512bf16 -mamx-tile -mamx-bf16)
+    endif()
+    add_library(dlcuda_loops_${level} OBJECT)
+    target_link_libraries(dlcuda_loops_${level} PRIVATE dlcuda_flags OpenMP::OpenMP_CXX)
+    target_compile_definitions(dlcuda_loops_${level} PRIVATE DLCUDA_ISA=${level})
+    target_compile_options(dlcuda_loops_${level} PRIVATE ${machine} -fno-math-errno -fno-trapping-math)
+    if(level MATCHES "v4|amx")
+      target_compile_options(dlcuda_loops_${level} PRIVATE -mprefer-vector-width=512)
+    endif()
+    # v2 is for processors from before 2013: they are served, in a third of the space.
+    if(CMAKE_BUILD_TYPE STREQUAL "Release")
+      target_compile_options(dlcuda_loops_${level} PRIVATE $<IF:$<STREQUAL:${level},v2>,-O2,-O3>)
+    endif()
+    set_property(GLOBAL APPEND PROPERTY DLCUDA_OBJECT_TARGETS dlcuda_loops_${level})
+  endif()
+  target_sources(dlcuda_loops_${level} PRIVATE ${ARGN})
+endfunction()
+
+# dlcuda_loop_sources(a.cpp ...): CPU loops, built once for each x86-64 level; core/isa.h chooses at run time.
 function(dlcuda_loop_sources)
   foreach(level ${DLCUDA_LOOP_LEVELS})
-    if(NOT TARGET dlcuda_loops_${level})
-      add_library(dlcuda_loops_${level} OBJECT)
-      target_link_libraries(dlcuda_loops_${level} PRIVATE dlcuda_flags OpenMP::OpenMP_CXX)
-      target_compile_definitions(dlcuda_loops_${level} PRIVATE DLCUDA_ISA=${level})
-      target_compile_options(dlcuda_loops_${level} PRIVATE -march=x86-64-${level} -fno-math-errno -fno-trapping-math)
-      if(level STREQUAL "v4")
-        target_compile_options(dlcuda_loops_${level} PRIVATE -mprefer-vector-width=512)
-      endif()
-      # v2 is for processors from before 2013: they are served, in a third of the space.
-      if(CMAKE_BUILD_TYPE STREQUAL "Release")
-        target_compile_options(dlcuda_loops_${level} PRIVATE $<IF:$<STREQUAL:${level},v2>,-O2,-O3>)
-      endif()
-      set_property(GLOBAL APPEND PROPERTY DLCUDA_OBJECT_TARGETS dlcuda_loops_${level})
-    endif()
-    target_sources(dlcuda_loops_${level} PRIVATE ${ARGN})
+    dlcuda_level_sources(${level} ${ARGN})
   endforeach()
 endfunction()
 

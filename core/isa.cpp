@@ -1,5 +1,8 @@
 #include "dlcuda/core/isa.h"
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <string_view>
@@ -26,17 +29,33 @@ Isa detect() {
   return best;
 }
 
+bool detect_amx() {
+  if (cpu_isa() != Isa::V4 || std::getenv("DLCUDA_ISA") != nullptr) return false;
+  if (!__builtin_cpu_supports("avx512bf16") || !__builtin_cpu_supports("amx-tile") ||
+      !__builtin_cpu_supports("amx-bf16")) {
+    return false;
+  }
+  // Linux enlarges what it saves of a process when asked to: see its Documentation/arch/x86/xstate.rst.
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
 }  // namespace
+
+bool cpu_has_amx() {
+  static const bool has = detect_amx();
+  return has;
+}
 
 Isa cpu_isa() {
   static const Isa isa = detect();
   return isa;
 }
 
-const char* to_string(Isa isa) {
-  switch (isa) {
+const char* cpu_level() {
+  switch (cpu_isa()) {
     case Isa::V4:
-      return "x86-64-v4";
+      return cpu_has_amx() ? "x86-64-v4 with AMX" : "x86-64-v4";
     case Isa::V3:
       return "x86-64-v3";
     case Isa::V2:

@@ -23,7 +23,7 @@ void print_text() {
   rows.push_back({"libdlcuda", build.version});
   rows.push_back({"build", fmt::format("{}, {}, {}", build.type, build.compiler,
                                        cuda.built_for.empty() ? "without CUDA" : "CUDA " + cuda.built_for)});
-  rows.push_back({"cpu", fmt::format("{}, {} threads", to_string(cpu_isa()), num_threads())});
+  rows.push_back({"cpu", fmt::format("{}, {} threads", cpu_level(), num_threads())});
   if (!cuda.driver.empty()) rows.push_back({"cuda driver", "up to CUDA " + cuda.driver});
   if (cuda.count == 0) rows.push_back({"cuda devices", fmt::format("none ({})", cuda.reason)});
   for (int i = 0; i < cuda.count; ++i) {
@@ -53,7 +53,7 @@ void print_json() {
                   {"driver", cuda.driver},
                   {"devices", cuda.names},
                   {"reason", cuda.reason}};
-  json["cpu"] = {{"level", to_string(cpu_isa())}, {"threads", num_threads()}};
+  json["cpu"] = {{"level", cpu_level()}, {"threads", num_threads()}};
   json["device"] = to_string(choose_device("auto").device);
   json["libraries"] = nlohmann::ordered_json::array();
   for (const kernels::LibraryInfo& library : kernels::libraries()) {

@@ -65,7 +65,7 @@ Facts describe_machine(const DeviceChoice& device) {
       {"version", build.version},
       {"compiler", fmt::format("{}, {}", build.compiler, build.type)},
       {"device", device.description},
-      {"cpu", fmt::format("{}, {}", cpu_field("model name"), to_string(cpu_isa()))},
+      {"cpu", fmt::format("{}, {}", cpu_field("model name"), cpu_level())},
       {"clocks", device.device.is_cuda() ? gpu_clocks(device.device.index)
                  : mhz.empty()           ? ""
                                          : mhz + " MHz"},

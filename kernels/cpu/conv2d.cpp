@@ -8,6 +8,7 @@
 #include "dlcuda/kernels/cpu/conv2d_product.h"
 #include "dlcuda/kernels/cpu/depthwise_conv2d.h"
 #include "dlcuda/kernels/cpu/onednn_conv2d.h"
+#include "dlcuda/kernels/cpu/pointwise_conv2d.h"
 #include "dlcuda/kernels/cpu/reference.h"
 #include "dlcuda/kernels/dispatch.h"
 
@@ -55,9 +56,12 @@ void conv2d_forward(const TensorView& x, const TensorView& weight, const TensorV
   }
   if (depthwise_applies(x, weight, y, params)) {
     const Scratch scratch(depthwise_scratch(weight));
-    DLCUDA_BEST_LOOP(depthwise_forward)
-    (x, weight, bias, y, {params, scratch.data()}, {.kind = Activation::Identity});
+    depthwise_loops().forward(x, weight, bias, y, {params, scratch.data()}, {});
     return;
+  }
+  if (pointwise_applies(PointwisePass::Forward, x, weight, y, params)) {
+    const Scratch scratch(pointwise_scratch(PointwisePass::Forward, x, weight));
+    return amx::pointwise_forward(x, weight, bias, {}, y, {}, scratch.data());
   }
   if (!onednn_takes(x.dtype) || planes_suit(x, weight, y, params)) {
     const Tensor x32 = onednn_to_f32(x), weight32 = onednn_to_f32(weight), y32 = onednn_to_f32(y);
@@ -98,8 +102,12 @@ void conv2d_backward_data(const TensorView& dy, const TensorView& weight, const 
   }
   if (depthwise_applies(dx, weight, dy, params)) {
     const Scratch scratch(depthwise_scratch(weight));
-    DLCUDA_BEST_LOOP(depthwise_backward_data)(dy, weight, dx, {params, scratch.data()});
+    depthwise_loops().backward_data(dy, weight, dx, {params, scratch.data()});
     return;
+  }
+  if (pointwise_applies(PointwisePass::Data, dx, weight, dy, params)) {
+    const Scratch scratch(pointwise_scratch(PointwisePass::Data, dx, weight));
+    return amx::pointwise_backward_data(dy, weight, dx, scratch.data());
   }
   if (!onednn_takes(dy.dtype) || planes_suit(dx, weight, dy, params)) {
     const Tensor dy32 = onednn_to_f32(dy), weight32 = onednn_to_f32(weight), dx32 = onednn_to_f32(dx);
@@ -142,7 +150,13 @@ void conv2d_backward_weight(const TensorView& x, const TensorView& dy, const Ten
   }
   if (depthwise_applies(x, dw, dy, params)) {
     const Scratch scratch(depthwise_scratch(dw, kDepthwiseChunks));
-    DLCUDA_BEST_LOOP(depthwise_backward_weight)(x, dy, dw, {params, scratch.data()});
+    depthwise_loops().backward_weight(x, dy, dw, {params, scratch.data()});
+    if (db.data) DLCUDA_BEST_LOOP(bias_backward)(dy, db);
+    return;
+  }
+  if (pointwise_applies(PointwisePass::Weight, x, dw, dy, params)) {
+    const Scratch scratch(pointwise_scratch(PointwisePass::Weight, x, dw));
+    amx::pointwise_backward_weight(x, dy, dw, scratch.data());
     if (db.data) DLCUDA_BEST_LOOP(bias_backward)(dy, db);
     return;
   }

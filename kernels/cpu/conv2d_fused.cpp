@@ -11,6 +11,8 @@
 #include "dlcuda/kernels/cpu/depthwise_conv2d.h"
 #include "dlcuda/kernels/cpu/onednn_conv2d.h"
 #include "dlcuda/kernels/cpu/packed_layouts.h"
+#include "dlcuda/kernels/cpu/piecewise_linear.h"
+#include "dlcuda/kernels/cpu/pointwise_conv2d.h"
 #include "dlcuda/kernels/dispatch.h"
 
 namespace dlcuda::kernels {
@@ -109,10 +111,16 @@ void conv2d_fused(const TensorView& x, const TensorView& weight, const TensorVie
     (x, weight, bias, y, {}, params, activation, static_cast<float*>(scratch.data()), num_threads());
     return;
   }
-  if (!residual.data && depthwise_has(activation) && depthwise_applies(x, weight, y, params)) {
-    const Scratch scratch(depthwise_scratch(weight));
-    DLCUDA_BEST_LOOP(depthwise_forward)(x, weight, bias, y, {params, scratch.data()}, activation);
-    return;
+  if (const auto f = piecewise_linear(activation)) {
+    if (!residual.data && depthwise_applies(x, weight, y, params)) {
+      const Scratch scratch(depthwise_scratch(weight));
+      depthwise_loops().forward(x, weight, bias, y, {params, scratch.data()}, *f);
+      return;
+    }
+    if (pointwise_applies(PointwisePass::Forward, x, weight, y, params)) {
+      const Scratch scratch(pointwise_scratch(PointwisePass::Forward, x, weight));
+      return amx::pointwise_forward(x, weight, bias, residual, y, *f, scratch.data());
+    }
   }
   if (!residual.data && planes_suit(x, weight, y, params)) {
     const Tensor x32 = onednn_to_f32(x), weight32 = onednn_to_f32(weight), y32 = onednn_to_f32(y);

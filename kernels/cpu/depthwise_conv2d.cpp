@@ -6,7 +6,6 @@
 #include "dlcuda/kernels/cpu/depthwise_conv2d.h"
 
 #include "dlcuda/kernels/cpu/vectors.h"
-#include "dlcuda/kernels/functors/activation.h"
 
 namespace dlcuda::kernels::cpu::DLCUDA_ISA {
 namespace {
@@ -130,34 +129,19 @@ DLCUDA_INLINE void add_rows(const TapRow* rows, int count, std::int64_t ahead, s
   }
 }
 
-/// In one place: each of the loops below would have a copy of its own.
-[[gnu::noinline]] void activate(float* values, std::int64_t count, const ActivationParams& activation) {
-  functors::visit_fused_activation<float>(activation, [=](auto f) {
-    for (std::int64_t i = 0; i < count; ++i) values[i] = f.forward(values[i]);
-  });
-}
-
 /// kPixels targets `apart` elements from each other: the sums through the activation.
 template <int kPixels, typename Sums>
 DLCUDA_INLINE void write_pixels(std::int64_t channels, BFloat16* to, std::int64_t apart,
-                                const ActivationParams& activation, const Sums& sums) {
-  constexpr std::int64_t kBlock = 256;
-  static_assert(kBlock % kRun<kVectorBytes> == 0);
-  for (std::int64_t first = 0; first < channels; first += kBlock) {
-    const std::int64_t width = channels - first < kBlock ? channels - first : kBlock;
-    float values[kPixels][kBlock];
-    for_runs(width, [&]<int kBytes>(std::int64_t c) {
-      Bf16Pairs<kBytes> sum[kPixels];
-      sums.template operator()<kBytes>(first + c, sum);
-      for (int p = 0; p < kPixels; ++p) store_pairs(values[p] + c, sum[p]);
-    });
+                                const PiecewiseLinear& activation, const Sums& sums) {
+  const bool changes = !activation.is_identity();
+  for_runs(channels, [&]<int kBytes>(std::int64_t c) {
+    Bf16Pairs<kBytes> sum[kPixels];
+    sums.template operator()<kBytes>(c, sum);
     for (int p = 0; p < kPixels; ++p) {
-      if (activation.kind != Activation::Identity) activate(values[p], width, activation);
-      for_runs(width, [&]<int kBytes>(std::int64_t c) {
-        load_pairs<kBytes>(values[p] + c).store(to + p * apart + first + c);
-      });
+      if (changes) sum[p] = {activation(sum[p].even), activation(sum[p].odd)};
+      sum[p].store(to + p * apart + c);
     }
-  }
+  });
 }
 
 /// target = f(bias + the sums of what its taps see of source).
@@ -165,7 +149,7 @@ struct Gather {
   const TensorView &source, &target;
   Axis down, across;
   const float *weights, *bias;
-  ActivationParams activation;
+  PiecewiseLinear activation;
 
   DLCUDA_INLINE std::int64_t channels() const { return target.shape[1]; }
   DLCUDA_INLINE std::int64_t lines() const { return target.shape[0] * down.targets; }
@@ -347,11 +331,8 @@ DLCUDA_INLINE void add_lines(const TensorView& x, const TensorView& dy, const Ax
   }
 }
 
-}  // namespace
-
-void depthwise_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,
-                       const TensorView& y, const DepthwiseParams& params,
-                       const ActivationParams& activation) {
+void forward(const TensorView& x, const TensorView& weight, const TensorView& bias, const TensorView& y,
+             const DepthwiseParams& params, const PiecewiseLinear& activation) {
   const std::int64_t channels = x.shape[1];
   float* const weights = static_cast<float*>(params.scratch);
   float* const biases = weights + weight.numel();
@@ -367,8 +348,8 @@ void depthwise_forward(const TensorView& x, const TensorView& weight, const Tens
           bias.data ? biases : nullptr, activation});
 }
 
-void depthwise_backward_data(const TensorView& dy, const TensorView& weight, const TensorView& dx,
-                             const DepthwiseParams& params) {
+void backward_data(const TensorView& dy, const TensorView& weight, const TensorView& dx,
+                   const DepthwiseParams& params) {
   float* const weights = static_cast<float*>(params.scratch);
   spread_weight(weight, weights);
   gather({dy,
@@ -377,11 +358,11 @@ void depthwise_backward_data(const TensorView& dy, const TensorView& weight, con
           Axis(dx, dy, weight, params.conv, 1, true),
           weights,
           nullptr,
-          {.kind = Activation::Identity}});
+          {}});
 }
 
-void depthwise_backward_weight(const TensorView& x, const TensorView& dy, const TensorView& dw,
-                               const DepthwiseParams& params) {
+void backward_weight(const TensorView& x, const TensorView& dy, const TensorView& dw,
+                     const DepthwiseParams& params) {
   const std::int64_t channels = x.shape[1], width = dw.shape[3], weights = dw.numel();
   float* const sums = static_cast<float*>(params.scratch);
   const Axis down(dy, x, dw, params.conv, 0, false), across(dy, x, dw, params.conv, 1, false);
@@ -415,5 +396,9 @@ void depthwise_backward_weight(const TensorView& x, const TensorView& dy, const 
     }
   }
 }
+
+}  // namespace
+
+DepthwiseLoops depthwise_loops() { return {forward, backward_data, backward_weight}; }
 
 }  // namespace dlcuda::kernels::cpu::DLCUDA_ISA

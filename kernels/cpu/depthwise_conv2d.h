@@ -2,8 +2,8 @@
 // registers. oneDNN 2.6 takes as long for bf16 as for f32, and twice as long for the weight's gradient.
 #pragma once
 
-#include "dlcuda/kernels/activation.h"
 #include "dlcuda/kernels/conv2d.h"
+#include "dlcuda/kernels/cpu/piecewise_linear.h"
 
 namespace dlcuda::kernels::cpu {
 
@@ -23,18 +23,25 @@ struct DepthwiseParams {
 /// weight dw, y dy.
 bool depthwise_applies(const TensorView& x, const TensorView& weight, const TensorView& y,
                        const Conv2dParams& params);
-/// Whether depthwise_forward() has loops for the activation.
-bool depthwise_has(const ActivationParams& activation);
 /// `parts`: kDepthwiseChunks for the weight's gradient.
 std::size_t depthwise_scratch(const TensorView& weight, std::int64_t parts = 1);
 
-// bias: in f32 or bf16, or a null view.
-DLCUDA_CPU_LOOPS(void depthwise_forward(const TensorView& x, const TensorView& weight, const TensorView& bias,
-                                        const TensorView& y, const DepthwiseParams& params,
-                                        const ActivationParams& activation);
-                 void depthwise_backward_data(const TensorView& dy, const TensorView& weight,
-                                              const TensorView& dx, const DepthwiseParams& params);
-                 void depthwise_backward_weight(const TensorView& x, const TensorView& dy,
-                                                const TensorView& dw, const DepthwiseParams& params);)
+/// The three passes, of one build.
+struct DepthwiseLoops {
+  // bias: in f32 or bf16, or a null view.
+  void (*forward)(const TensorView& x, const TensorView& weight, const TensorView& bias, const TensorView& y,
+                  const DepthwiseParams& params, const PiecewiseLinear& activation);
+  void (*backward_data)(const TensorView& dy, const TensorView& weight, const TensorView& dx,
+                        const DepthwiseParams& params);
+  void (*backward_weight)(const TensorView& x, const TensorView& dy, const TensorView& dw,
+                          const DepthwiseParams& params);
+};
+DLCUDA_CPU_LOOPS(DepthwiseLoops depthwise_loops();)
+namespace amx {
+DepthwiseLoops depthwise_loops();  // processors with AMX also have an instruction that rounds to bf16
+}
+
+/// Of the build that this machine runs best.
+DepthwiseLoops depthwise_loops();
 
 }  // namespace dlcuda::kernels::cpu

@@ -1,5 +1,6 @@
 #include "dlcuda/kernels/axis_layout.h"
 #include "dlcuda/kernels/cpu/depthwise_conv2d.h"
+#include "dlcuda/kernels/dispatch.h"
 
 namespace dlcuda::kernels::cpu {
 
@@ -11,20 +12,12 @@ bool depthwise_applies(const TensorView& x, const TensorView& weight, const Tens
          x.numel() > 0 && y.numel() > 0 && lies_channels_last(x) && lies_channels_last(y);
 }
 
-bool depthwise_has(const ActivationParams& activation) {
-  switch (activation.kind) {
-    case Activation::Identity:
-    case Activation::Relu:
-    case Activation::Relu6:
-    case Activation::LeakyRelu:
-      return true;
-    default:
-      return false;
-  }
-}
-
 std::size_t depthwise_scratch(const TensorView& weight, std::int64_t parts) {
   return std::size_t(parts * weight.numel() + weight.shape[0]) * sizeof(float);
+}
+
+DepthwiseLoops depthwise_loops() {
+  return cpu_has_amx() ? amx::depthwise_loops() : DLCUDA_BEST_LOOP(depthwise_loops)();
 }
 
 }  // namespace dlcuda::kernels::cpu

@@ -2,6 +2,10 @@
 // like loops.h.
 #pragma once
 
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
+
 #include <cstring>
 
 #include "dlcuda/kernels/cpu/loops.h"
@@ -50,6 +54,15 @@ struct Bf16Pairs {
     return {__builtin_bit_cast(Floats, both << 16), __builtin_bit_cast(Floats, both & 0xffff0000u)};
   }
   DLCUDA_INLINE void store(BFloat16* to) const {
+#if defined(__AVX512BF16__)
+    if constexpr (kBytes == 64) {
+      constexpr Vector<std::uint16_t, 64> kTurns = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                                    21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                                    11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+      const auto halves = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(odd, even));
+      return cpu::DLCUDA_ISA::store(to, _mm512_permutexvar_epi16(reinterpret_cast<__m512i>(kTurns), halves));
+    }
+#endif
     const Words both = (rounded_to_bf16<Words>(even) >> 16) | (rounded_to_bf16<Words>(odd) & 0xffff0000u);
     std::memcpy(to, &both, sizeof both);
   }

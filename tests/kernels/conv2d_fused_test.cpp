@@ -1,11 +1,13 @@
 #include "dlcuda/kernels/conv2d_fused.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <limits>
 #include <string>
 
 #include "dlcuda/core/captured_step.h"
+#include "dlcuda/core/isa.h"
 #include "dlcuda/kernels/activation.h"
 #include "dlcuda/kernels/arithmetic.h"
 #include "dlcuda/kernels/copy.h"
@@ -72,34 +74,58 @@ TEST(Conv2dFused, BiasOfTheDataDtypeIsTakenToo) {
   }
 }
 
+struct Bf16Case {
+  Shape x, weight;
+  kernels::Conv2dParams params;
+  bool add = false;  // a residual
+};
+
 /// Sums are exact in f32: they are rounded behind the activation alone. The CPU has loops of its own for
 /// some; on CUDA bias and activation come behind a rounded sum.
-TEST(Conv2dFused, DepthwiseInBf16IsRoundedOnceOnTheCpu) {
+void expect_rounded_once(const Bf16Case& c) {
   using kernels::Activation;
   const kernels::ActivationParams activations[] = {{.kind = Activation::Identity},
                                                    {.kind = Activation::Relu},
                                                    {.kind = Activation::Relu6},
                                                    {.kind = Activation::LeakyRelu, .slope = 0.25f},
                                                    {.kind = Activation::Sigmoid}};
-  const kernels::Conv2dParams params{{1, 1}, {1, 1, 1, 1}, {1, 1}, 288};
-  Tensor x = random_integers({2, 288, 6, 7}, 1);
+  const Shape out = kernels::conv2d_shape(c.x, c.weight, c.params);
+  Tensor x = random_integers(c.x, 1);
   x.data<double>()[0] = std::numeric_limits<double>::quiet_NaN();
   // Sums that bf16 does not have, of both signs, ties among them.
-  const Tensor weight = random_integers({288, 1, 3, 3}, 2, DType::F64, 33);
-  const Tensor bias = random_integers({288}, 3, DType::F64, 501);
+  const Tensor weight = random_integers(c.weight, 2, DType::F64, 33);
+  const Tensor bias = random_integers({out[1]}, 3, DType::F64, 501);
+  const Tensor residual = c.add ? random_integers(out, 4, DType::F64, 33) : Tensor{};
   const auto rounded = [](const Tensor& t) { return kernels::cast(t, DType::BF16); };
   const auto wide = [](const Tensor& t) { return kernels::cast(t, DType::F64); };
-  const Tensor given = kernels::to_format(rounded(x), MemoryFormat::ChannelsLast);
+  const auto given = [&](const Tensor& t) {
+    return kernels::to_format(rounded(t), MemoryFormat::ChannelsLast);
+  };
   for (const kernels::ActivationParams& activation : activations) {
     SCOPED_TRACE("activation " + std::to_string(int(activation.kind)));
-    const Tensor y = kernels::conv2d_fused(given, rounded(weight), kernels::cast(bias, DType::F32), {},
-                                           params, activation);
+    const Tensor y = kernels::conv2d_fused(given(x), rounded(weight), kernels::cast(bias, DType::F32),
+                                           c.add ? given(residual) : Tensor{}, c.params, activation);
+    const Tensor sums = kernels::conv2d_forward(x, weight, bias, c.params);
     const Tensor expected =
-        kernels::activation_forward(kernels::conv2d_forward(x, weight, bias, params), activation);
+        kernels::activation_forward(c.add ? kernels::add(sums, residual) : sums, activation);
     // Sigmoid is approximated: it may be rounded to the neighbour, and be 0 where it is tiny.
     const Tolerance exact{0, 0}, neighbour{8e-3, 1e-30};
     expect_close(wide(y), wide(rounded(expected)),
                  activation.kind == Activation::Sigmoid ? neighbour : exact);
+  }
+}
+
+TEST(Conv2dFused, DepthwiseInBf16IsRoundedOnceOnTheCpu) {
+  expect_rounded_once({{2, 288, 6, 7}, {288, 1, 3, 3}, {{1, 1}, {1, 1, 1, 1}, {1, 1}, 288}});
+}
+
+TEST(Conv2dFused, PointwiseInBf16IsRoundedOnceOnAmx) {
+  if (!cpu_has_amx()) GTEST_SKIP() << "no AMX here, or DLCUDA_ISA is set";
+  for (const std::int64_t outputs : {16, 40, 64}) {
+    for (const bool add : {false, true}) {
+      SCOPED_TRACE(fmt::format("{} outputs, {} residual", outputs, add ? "with" : "without"));
+      expect_rounded_once({{3, 48, 9, 11}, {outputs, 48, 1, 1}, {}, add});
+    }
   }
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "dlcuda/core/error.h"
+#include "dlcuda/core/isa.h"
 #include "dlcuda/core/parallel.h"
 #include "dlcuda/kernels/copy.h"
 #include "dlcuda/kernels/cpu/conv2d_planes.h"
@@ -120,7 +121,7 @@ TEST(Conv2d, LibrariesEqualTheReferenceOnIntegers) {
 }
 
 /// In bf16 the CPU takes products of matrices for some weight gradients, and loops of its own for depthwise
-/// convolutions.
+/// convolutions and, on AMX, for pointwise ones.
 TEST(Conv2d, Bf16EqualsTheReferenceOnIntegers) {
   const Config configs[] = {
       {Shape{2, 33, 5, 7}, Shape{1, 33, 1, 1}, {}},
@@ -128,6 +129,21 @@ TEST(Conv2d, Bf16EqualsTheReferenceOnIntegers) {
       {Shape{1, 64, 1, 1}, Shape{9, 64, 1, 1}, {}},
       {Shape{2, 96, 17, 16}, Shape{24, 96, 1, 1}, {}},
       {Shape{2, 32, 5, 5}, Shape{40, 32, 1, 1}, {}},
+      // On AMX, pixels go through tiles of 16 and 32: whole ones and what is left of pixels, depth and
+      // columns, in all passes; many pixels, many channels, and 31 of them, which have no pairs.
+      {Shape{2, 16, 16, 8}, Shape{16, 16, 1, 1}, {}},
+      {Shape{1, 32, 16, 16}, Shape{32, 32, 1, 1}, {}},
+      {Shape{3, 24, 9, 11}, Shape{144, 24, 1, 1}, {}},
+      {Shape{3, 144, 9, 11}, Shape{24, 144, 1, 1}, {}},
+      {Shape{1, 2, 17, 19}, Shape{6, 2, 1, 1}, {}},
+      {Shape{2, 40, 13, 14}, Shape{31, 40, 1, 1}, {}},
+      {Shape{2, 31, 13, 14}, Shape{72, 31, 1, 1}, {}},
+      {Shape{1, 34, 16, 17}, Shape{34, 34, 1, 1}, {}},
+      {Shape{2, 48, 14, 12}, Shape{528, 48, 1, 1}, {}},
+      {Shape{2, 528, 14, 12}, Shape{48, 528, 1, 1}, {}},
+      {Shape{2, 48, 32, 33}, Shape{96, 48, 1, 1}, {}},
+      {Shape{3, 8, 52, 61}, Shape{20, 8, 1, 1}, {}},
+      {Shape{1, 16, 127, 130}, Shape{128, 16, 1, 1}, {}},
       // Windows that are gathered.
       {Shape{2, 96, 7, 6}, Shape{80, 96, 3, 3}, {{1, 1}, {1, 1, 1, 1}, {1, 1}, 1}},
       {Shape{2, 64, 9, 11}, Shape{128, 64, 3, 4}, {{2, 3}, {0, 4, 3, 2}, {2, 1}, 1}},
@@ -164,7 +180,7 @@ TEST(Conv2d, Bf16EqualsTheReferenceOnIntegers) {
       {Shape{1, 16, 9, 9}, Shape{16, 1, 8, 7}, {{1, 1}, {4, 3, 3, 3}, {1, 1}, 16}},
   };
   for (const Config& config : configs) {
-    const IntegerCase c(config, config.params.groups > 1 ? 33 : 1);
+    const IntegerCase c(config, 33);
     for (const Device device : test_devices()) {
       for (const MemoryFormat format : {MemoryFormat::Contiguous, MemoryFormat::ChannelsLast}) {
         c.expect_equal(device, format, DType::BF16);
@@ -182,28 +198,38 @@ struct ThreadsKept {
   ~ThreadsKept() { set_num_threads(before); }
 };
 
-TEST(Conv2d, DepthwiseInBf16HasTheSameBitsOnAnyNumberOfThreads) {
+/// Of every pass in channels-last.
+void expect_same_bits_on_any_number_of_threads(const Config& config) {
   const ThreadsKept kept;
-  const Conv2dParams params{.padding = {1, 1, 1, 1}, .groups = 48};
   const auto given = [](const Shape& shape, std::uint32_t seed) {
     return kernels::to_format(random_tensor(shape, seed, DType::BF16), MemoryFormat::ChannelsLast);
   };
-  const Shape shape{3, 48, 29, 31}, weight_shape{48, 1, 3, 3};
-  const Tensor x = given(shape, 1), dy = given(shape, 2),
-               weight = random_tensor(weight_shape, 3, DType::BF16);
+  const Shape out = kernels::conv2d_shape(config.x, config.weight, config.params);
+  const Tensor x = given(config.x, 1), dy = given(out, 2),
+               weight = random_tensor(config.weight, 3, DType::BF16);
   const auto bits = [&](int threads) {
     set_num_threads(threads);
     std::vector<std::vector<float>> all;
     for (const Tensor& result :
-         {kernels::conv2d_forward(x, weight, {}, params),
-          kernels::conv2d_backward_data(dy, weight, shape, params),
-          kernels::conv2d_backward_weight(x, dy, weight_shape, params, false).weight}) {
+         {kernels::conv2d_forward(x, weight, {}, config.params),
+          kernels::conv2d_backward_data(dy, weight, config.x, config.params),
+          kernels::conv2d_backward_weight(x, dy, config.weight, config.params, false).weight}) {
       all.push_back(kernels::cast(result, DType::F32).values<float>());
     }
     return all;
   };
   const auto alone = bits(1);
   for (const int threads : {2, 3, 5}) EXPECT_EQ(bits(threads), alone) << threads;
+}
+
+TEST(Conv2d, DepthwiseInBf16HasTheSameBitsOnAnyNumberOfThreads) {
+  expect_same_bits_on_any_number_of_threads(
+      {Shape{3, 48, 29, 31}, Shape{48, 1, 3, 3}, {.padding = {1, 1, 1, 1}, .groups = 48}});
+}
+
+TEST(Conv2d, PointwiseInBf16HasTheSameBitsOnAnyNumberOfThreadsOfAmx) {
+  if (!cpu_has_amx()) GTEST_SKIP() << "no AMX here, or DLCUDA_ISA is set";
+  expect_same_bits_on_any_number_of_threads({Shape{3, 48, 37, 31}, Shape{272, 48, 1, 1}, {}});
 }
 
 /// Numbers of std::mt19937 are the same everywhere, those of the standard distributions are not.
