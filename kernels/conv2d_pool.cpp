@@ -21,7 +21,7 @@ void check_activation(const char* op, const ActivationParams& activation) {
 
 /// Whether a backend has it in one call.
 bool is_one_call(const Tensor& x, const Tensor& weight, const Tensor& y, const Conv2dParams& params) {
-  return x.device().is_cuda() || cpu::planes_apply(x.raw(), weight.raw(), y.raw(), params);
+  return x.device().is_cuda() || cpu::planes_suit(x.raw(), weight.raw(), y.raw(), params);
 }
 
 }  // namespace

@@ -39,7 +39,7 @@ struct Conv2dPoolGradients {
 Conv2dPoolGradients conv2d_pool_backward(const Conv2dPoolBackward& step, const Conv2dParams& params,
                                          const ActivationParams& activation);
 
-// dx may be a null view. On the CPU what conv2d_planes.h takes, in f32.
+// dx may be a null view. On the CPU what suits conv2d_planes.h.
 DLCUDA_BACKENDS(void conv2d_pool_forward(const TensorView& x, const TensorView& weight,
                                          const TensorView& bias, const TensorView& y,
                                          const TensorView& pooled, const Conv2dParams& params,
