@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "dlcuda/kernels/cpu/onednn_conv2d.h"
+#include "dlcuda/kernels/cpu/pointwise_conv2d.h"
 #include "dlcuda/kernels/matmul.h"
 
 namespace dlcuda::kernels::cpu {
@@ -17,13 +18,6 @@ constexpr std::int64_t kLeastInputs = 33, kLeastWeights = 1 << 16;
 constexpr std::int64_t kMostPositions = 512;
 
 std::int64_t positions_of(const TensorView& dy) { return dy.shape[0] * dy.shape[2] * dy.shape[3]; }
-
-/// Whether the window is a pixel, at every pixel of x: v is x.
-bool is_pointwise(const TensorView& x, const TensorView& dy, const TensorView& dw,
-                  const Conv2dParams& params) {
-  return dw.shape[2] == 1 && dw.shape[3] == 1 && params.stride[0] == 1 && params.stride[1] == 1 &&
-         x.shape[2] == dy.shape[2] && x.shape[3] == dy.shape[3];
-}
 
 TensorView matrix(void* data, std::int64_t rows, std::int64_t columns) {
   TensorView view;
@@ -67,8 +61,7 @@ bool product_suits(const TensorView& x, const TensorView& dy, const TensorView& 
       !lies_channels_last(x) || !lies_channels_last(dy) || x.numel() == 0 || dy.numel() == 0) {
     return false;
   }
-  return is_pointwise(x, dy, dw, params) ||
-         (positions_of(dy) <= kMostPositions && dw.numel() >= kLeastWeights);
+  return is_pointwise(dw, params) || (positions_of(dy) <= kMostPositions && dw.numel() >= kLeastWeights);
 }
 
 void product_backward_weight(const TensorView& x, const TensorView& dy, const TensorView& dw,
@@ -78,7 +71,7 @@ void product_backward_weight(const TensorView& x, const TensorView& dy, const Te
   const auto multiply = [&](void* v, void* to) {
     matmul(slopes, matrix(v, positions, window), {}, matrix(to, dw.shape[0], window), {.transpose_a = true});
   };
-  if (is_pointwise(x, dy, dw, params)) return multiply(x.data, dw.data);
+  if (is_pointwise(dw, params)) return multiply(x.data, dw.data);  // v is x
 
   const Scratch v(static_cast<std::size_t>(positions * window) * sizeof(BFloat16));
   gather_windows(x, dy, dw, params, static_cast<BFloat16*>(v.data()));

@@ -152,6 +152,7 @@ struct PixelProduct {
   Finish finish;
 
   DLCUDA_INLINE std::int64_t depth() const { return steps.depth * steps.count; }
+
   /// f(sums) of a block whose first element in the result is `at`; rows from `begin` on.
   DLCUDA_INLINE void write_rows(const float* sums, std::int64_t begin, std::int64_t column,
                                 std::int64_t at) const {

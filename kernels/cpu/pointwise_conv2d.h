@@ -8,6 +8,13 @@
 
 namespace dlcuda::kernels::cpu {
 
+/// Whether the window is a pixel, at every pixel.
+inline bool is_pointwise(const TensorView& weight, const Conv2dParams& params) {
+  const Conv2dParams plain;
+  return weight.shape[2] == 1 && weight.shape[3] == 1 && params.groups == 1 &&
+         params.stride == plain.stride && params.padding == plain.padding;
+}
+
 enum class PointwisePass { Forward, Data, Weight };
 
 /// True for bf16 in channels-last on AMX, a window of one pixel at every pixel, and for sizes that are worth

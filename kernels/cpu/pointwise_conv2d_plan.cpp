@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "dlcuda/core/isa.h"
 #include "dlcuda/core/parallel.h"
 #include "dlcuda/kernels/axis_layout.h"
@@ -13,12 +15,6 @@ constexpr std::int64_t kLeastPixels = 256;
 constexpr std::int64_t kMostWeights = 1 << 20, kMostLeft = 512;
 
 std::int64_t pixels_of(const TensorView& x) { return x.shape[0] * x.shape[2] * x.shape[3]; }
-
-bool is_pointwise(const TensorView& weight, const Conv2dParams& params) {
-  return weight.shape[2] == 1 && weight.shape[3] == 1 && params.groups == 1 &&
-         params.stride == std::array<std::int64_t, 2>{1, 1} &&
-         params.padding == std::array<std::int64_t, 4>{};
-}
 
 }  // namespace
 
