@@ -378,9 +378,9 @@ struct WeightProduct {
   void run(bool turned, BFloat16* weight) const {
     parallel_for(cut.tasks(), 1, [&](std::int64_t begin, std::int64_t end) {
       const Tiles tiles(kTileDepth);
-      for (std::int64_t task = begin; task < end; ++task) {
-        add_up(task, packed + omp_get_thread_num() * cut.packed());
-      }
+      // Called by a thread of somebody's region, the first may have another number.
+      const std::int64_t thread = begin == 0 ? 0 : omp_get_thread_num();
+      for (std::int64_t task = begin; task < end; ++task) add_up(task, packed + thread * cut.packed());
     });
     const std::int64_t rows = cut.left_blocks(), blocks = rows * ceil_div(cut.right, kBlockSide);
     parallel_for(blocks, kGrain / (kBlockElements * cut.parts) + 1,
