@@ -1,5 +1,6 @@
 #include "dlcuda/core/isa.h"
 
+#include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -31,8 +32,11 @@ Isa detect() {
 
 bool detect_amx() {
   if (cpu_isa() != Isa::V4 || std::getenv("DLCUDA_ISA") != nullptr) return false;
-  if (!__builtin_cpu_supports("avx512bf16") || !__builtin_cpu_supports("amx-tile") ||
-      !__builtin_cpu_supports("amx-bf16")) {
+  // Not all compilers' __builtin_cpu_supports() know it: leaf 7 of CPUID, AMX-BF16 and AMX-TILE.
+  constexpr unsigned kAmx = 1u << 22 | 1u << 24;
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0 || (edx & kAmx) != kAmx ||
+      !__builtin_cpu_supports("avx512bf16")) {
     return false;
   }
   // Linux enlarges what it saves of a process when asked to: see its Documentation/arch/x86/xstate.rst.
