@@ -64,7 +64,7 @@ void conv2d_forward(const TensorView& x, const TensorView& weight, const TensorV
     return amx::pointwise_forward(x, weight, bias, {}, y, {}, scratch.data());
   }
   if (!onednn_takes(x.dtype) || planes_suit(x, weight, y, params)) {
-    const Tensor x32 = onednn_to_f32(x), weight32 = onednn_to_f32(weight), y32 = onednn_to_f32(y);
+    const Tensor x32 = onednn_to_f32(x), weight32 = onednn_to_f32(weight), y32 = onednn_f32_like(y);
     const Tensor bias32 = bias.data ? onednn_to_f32(bias) : Tensor();
     conv2d_forward(x32.raw(), weight32.raw(), bias.data ? bias32.raw() : TensorView{}, y32.raw(), params);
     return onednn_from_f32(y32, y);
@@ -110,7 +110,7 @@ void conv2d_backward_data(const TensorView& dy, const TensorView& weight, const 
     return amx::pointwise_backward_data(dy, weight, dx, scratch.data());
   }
   if (!onednn_takes(dy.dtype) || planes_suit(dx, weight, dy, params)) {
-    const Tensor dy32 = onednn_to_f32(dy), weight32 = onednn_to_f32(weight), dx32 = onednn_to_f32(dx);
+    const Tensor dy32 = onednn_to_f32(dy), weight32 = onednn_to_f32(weight), dx32 = onednn_f32_like(dx);
     conv2d_backward_data(dy32.raw(), weight32.raw(), dx32.raw(), params);
     return onednn_from_f32(dx32, dx);
   }
@@ -161,8 +161,8 @@ void conv2d_backward_weight(const TensorView& x, const TensorView& dy, const Ten
     return;
   }
   if (!onednn_takes(x.dtype) || planes_suit(x, dw, dy, params)) {
-    const Tensor x32 = onednn_to_f32(x), dy32 = onednn_to_f32(dy), dw32 = onednn_to_f32(dw);
-    const Tensor db32 = db.data ? onednn_to_f32(db) : Tensor();
+    const Tensor x32 = onednn_to_f32(x), dy32 = onednn_to_f32(dy), dw32 = onednn_f32_like(dw);
+    const Tensor db32 = db.data ? onednn_f32_like(db) : Tensor();
     conv2d_backward_weight(x32.raw(), dy32.raw(), dw32.raw(), db.data ? db32.raw() : TensorView{}, params);
     if (db.data) onednn_from_f32(db32, db);
     return onednn_from_f32(dw32, dw);

@@ -123,7 +123,7 @@ void conv2d_fused(const TensorView& x, const TensorView& weight, const TensorVie
     }
   }
   if (!residual.data && planes_suit(x, weight, y, params)) {
-    const Tensor x32 = onednn_to_f32(x), weight32 = onednn_to_f32(weight), y32 = onednn_to_f32(y);
+    const Tensor x32 = onednn_to_f32(x), weight32 = onednn_to_f32(weight), y32 = onednn_f32_like(y);
     conv2d_fused(x32.raw(), weight32.raw(), bias, {}, y32.raw(), params, activation, nullptr);
     return onednn_from_f32(y32, y);
   }

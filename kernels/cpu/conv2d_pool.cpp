@@ -20,8 +20,8 @@ void conv2d_pool_forward(const TensorView& x, const TensorView& weight, const Te
                          const TensorView& y, const TensorView& pooled, const Conv2dParams& params,
                          const ActivationParams& activation) {
   if (x.dtype != DType::F32) {
-    const Tensor x32 = onednn_to_f32(x), weight32 = onednn_to_f32(weight), y32 = onednn_to_f32(y);
-    const Tensor pooled32 = onednn_to_f32(pooled), bias32 = bias.data ? onednn_to_f32(bias) : Tensor();
+    const Tensor x32 = onednn_to_f32(x), weight32 = onednn_to_f32(weight), y32 = onednn_f32_like(y);
+    const Tensor pooled32 = onednn_f32_like(pooled), bias32 = bias.data ? onednn_to_f32(bias) : Tensor();
     conv2d_pool_forward(x32.raw(), weight32.raw(), bias.data ? bias32.raw() : TensorView{}, y32.raw(),
                         pooled32.raw(), params, activation);
     onednn_from_f32(y32, y);
@@ -38,8 +38,8 @@ void conv2d_pool_backward(const TensorView& dpooled, const TensorView& y, const 
                           const ActivationParams& activation) {
   if (x.dtype != DType::F32) {
     const Tensor dpooled32 = onednn_to_f32(dpooled), y32 = onednn_to_f32(y), x32 = onednn_to_f32(x);
-    const Tensor weight32 = onednn_to_f32(weight), dw32 = onednn_to_f32(dw), db32 = onednn_to_f32(db);
-    const Tensor dx32 = dx.data ? onednn_to_f32(dx) : Tensor();
+    const Tensor weight32 = onednn_to_f32(weight), dw32 = onednn_f32_like(dw), db32 = onednn_f32_like(db);
+    const Tensor dx32 = dx.data ? onednn_f32_like(dx) : Tensor();
     conv2d_pool_backward(dpooled32.raw(), y32.raw(), x32.raw(), weight32.raw(),
                          dx.data ? dx32.raw() : TensorView{}, dw32.raw(), db32.raw(), params, activation);
     if (dx.data) onednn_from_f32(dx32, dx);

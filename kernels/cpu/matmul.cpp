@@ -48,7 +48,7 @@ void matmul(const TensorView& a, const TensorView& b, const TensorView& bias, co
     return;
   }
   if (a.dtype == DType::F16) {
-    const Tensor a32 = onednn_to_f32(a), b32 = onednn_to_f32(b), out32 = onednn_to_f32(out);
+    const Tensor a32 = onednn_to_f32(a), b32 = onednn_to_f32(b), out32 = onednn_f32_like(out);
     const Tensor bias32 = bias.data ? onednn_to_f32(bias) : Tensor();
     matmul(a32.raw(), b32.raw(), bias.data ? bias32.raw() : TensorView{}, out32.raw(), params);
     return onednn_from_f32(out32, out);

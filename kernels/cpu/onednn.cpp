@@ -88,11 +88,15 @@ void onednn_reorder(const char* op, const dnnl::memory& from, const dnnl::memory
              {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}});
 }
 
-Tensor onednn_to_f32(const TensorView& view) {
+Tensor onednn_f32_like(const TensorView& view) {
   const Shape shape(std::span<const std::int64_t>(view.shape, std::size_t(view.rank)));
   const bool channels_last = view.rank == 4 && view.strides[1] == 1 && view.strides[3] == view.shape[1];
-  const Tensor result = Tensor::empty(shape, DType::F32, Device::cpu(),
-                                      channels_last ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous);
+  return Tensor::empty(shape, DType::F32, Device::cpu(),
+                       channels_last ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous);
+}
+
+Tensor onednn_to_f32(const TensorView& view) {
+  const Tensor result = onednn_f32_like(view);
   DLCUDA_BEST_LOOP(copy)(view, result.raw());
   return result;
 }

@@ -119,7 +119,9 @@ void onednn_run(const char* op, const dnnl::primitive& primitive, const dnnl::me
 /// Copies between layouts (and f32/bf16).
 void onednn_reorder(const char* op, const dnnl::memory& from, const dnnl::memory& to);
 
-/// The view's elements as f32 in a new dense tensor of the same format, and back: how f16 is computed.
+/// A new dense f32 tensor of the view's shape and format, for what will be written.
+Tensor onednn_f32_like(const TensorView& view);
+/// The view's elements in one, and back: how f16 is computed.
 Tensor onednn_to_f32(const TensorView& view);
 void onednn_from_f32(const Tensor& from, const TensorView& to);
 
